@@ -1,0 +1,65 @@
+# What a person types; `make` alone lists it. Each command is a line over the project's own tools.
+PYTHON ?= python3
+BIN    := .venv/bin
+STAMP  := .venv/.installed
+# A further package index to look at, such as https://download.pytorch.org/whl/cpu (a smaller torch, without CUDA).
+INDEX  ?=
+# Lessons to run with `make lessons`, for example NB="02_process 05_ddpm"; all of them by default.
+NB     ?=
+
+# Notebooks under test: two at a time, one thread each, and paths that hold from any folder.
+SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA" && pwd)" || exit 1; fi; \
+          GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help install course lessons study test readme docs bench lab wheel constraints clean
+
+help:         ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
+
+install: $(STAMP) ## make .venv and install what the tested versions in constraints.txt say
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("genda needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+
+$(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
+	$(BIN)/python -m pip install --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) -c constraints.txt -e '.[dev,test,docs]'
+	@touch $@
+
+course: $(STAMP) ## the first whole path: train on digits, sample, judge (about ten minutes); the result lies in runs/05_ddpm
+	@$(BIN)/python tools/run.py --budget lesson --apart 05_ddpm
+
+lab: $(STAMP) ## open the lessons in JupyterLab
+	$(BIN)/jupyter lab nbs
+
+lessons: $(STAMP) ## run every notebook at the lesson budget, keep its outputs, write results/ and the table in README.md
+	$(BIN)/python tools/run.py --budget lesson $(NB)
+	$(BIN)/python tools/readme.py
+
+study: $(STAMP) ## fill the long tables in the background, a resumable run a row, in results/study
+	@$(BIN)/python tools/run.py --budget study --apart --using 'study_row(' --background
+
+test: $(STAMP) ## every check: pytest, then every notebook at the smoke budget
+	$(BIN)/python -m pytest
+	$(SMOKE) $(BIN)/nbdev-test --n_workers 2 --do_print --timing
+
+readme: $(STAMP) ## write the table of lessons in README.md anew from results/
+	$(BIN)/python tools/readme.py
+
+docs: $(STAMP) ## build the site from the stored outputs, offline, into docs/_build
+	$(BIN)/python docs/build.py
+
+bench: $(STAMP) ## training speed beside diffusers
+	$(BIN)/python bench/train.py
+
+wheel: $(STAMP) ## build the package into dist/
+	$(BIN)/python -m build --wheel
+
+constraints: $(STAMP) ## write constraints.txt anew from what is installed; run make test before committing it
+	@{ echo '# Versions that are tested together; `make` installs with them. Written by `make constraints`.'; \
+	   echo '# Left out: what torch itself pins for CUDA on Linux.'; \
+	   $(BIN)/python -m pip freeze --all --exclude genda --exclude pip | grep -v -E '^(nvidia-|cuda-|triton=)' | sed 's/+[a-z0-9.]*$$//'; } > constraints.txt
+
+clean:        ## remove what was built (not .venv, data, models or runs)
+	rm -rf _proc docs/_build docs/lessons docs/results.md dist .pytest_cache
