@@ -6,14 +6,14 @@
 __all__ = ['PACKAGE', 'lookup', 'Settings', 'settings', 'set_seed', 'check_images', 'show_grid', 'animate', 'fast_dtype',
            'Precision', 'weights_dirs', 'save_weights', 'load_weights', 'code_hash', 'record', 'study_row']
 
-# %% ../nbs/00_core.ipynb #f824af41
+# %% ../nbs/00_core.ipynb #28b678be
 import ast, hashlib, inspect, json, os, platform, sys, time
 from configparser import ConfigParser
 from pathlib import Path
 from importlib.metadata import version
 import genda
 
-# %% ../nbs/00_core.ipynb #cd82dab6
+# %% ../nbs/00_core.ipynb #d5b9a56c
 import numpy as np, torch
 from torch import nn, Tensor
 import matplotlib.pyplot as plt
@@ -23,7 +23,7 @@ from fastai.torch_core import default_device, to_float, set_seed as fastai_seed
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 
-# %% ../nbs/00_core.ipynb #81ec589e
+# %% ../nbs/00_core.ipynb #03cf277e
 def lookup(
     kind:str,   # what is looked up, for the message: 'schedule', 'data set'
     name,       # the name that was asked for; an unknown one raises ValueError
@@ -33,7 +33,7 @@ def lookup(
     if name in table: return table[name]
     raise ValueError(f"unknown {kind} {name!r}: one of {', '.join(map(str, table))}")
 
-# %% ../nbs/00_core.ipynb #2c5df3a6
+# %% ../nbs/00_core.ipynb #11ea4daf
 PACKAGE = Path(genda.__file__).parent
 
 def _settings_file():
@@ -44,7 +44,7 @@ def _settings_file():
     packed = PACKAGE/'settings.ini'
     return (packed if packed.is_file() else PACKAGE.parent/'settings.ini'), False
 
-# %% ../nbs/00_core.ipynb #fa627a58
+# %% ../nbs/00_core.ipynb #14fc9780
 class Settings(AttrDict):
     "Settings by name, with an error that says where a missing one belongs."
     def __getattr__(self, key):
@@ -56,7 +56,7 @@ def _value(text):
     try: return ast.literal_eval(text)
     except (ValueError, SyntaxError): return text
 
-# %% ../nbs/00_core.ipynb #cfb9feb5
+# %% ../nbs/00_core.ipynb #f8b00b7b
 def settings(
     budget:str=None, # smoke, lesson, study or full; by default GENDA_BUDGET, else what settings.ini says
 )->Settings:         # budget, seed, root, data, data_dirs, models, results and the keys of the budget's section
@@ -74,14 +74,14 @@ def settings(
     s.data_dirs = ([Path(given).expanduser().resolve()] if given else []) + [s.data]
     return Settings(s, **{k: _value(v) for k, v in numbers.items()})
 
-# %% ../nbs/00_core.ipynb #a57c0fdb
+# %% ../nbs/00_core.ipynb #8be3b661
 def set_seed(
     seed:int=None, # by default the seed of settings.ini
 ):
     "Seed Python, NumPy and PyTorch."
     fastai_seed(settings().seed if seed is None else seed, reproducible=True)
 
-# %% ../nbs/00_core.ipynb #32ccbc29
+# %% ../nbs/00_core.ipynb #4091d3bf
 def check_images(
     x:Tensor,          # images [n, c, h, w], float, in [-1, 1]; anything else raises TypeError or ValueError
     channels:int=None, # the number of channels that is wanted, None for any
@@ -97,7 +97,7 @@ def check_images(
         raise ValueError(f"{given} with values {x.amin():.3g} to {x.amax():.3g}: images lie in [-1, 1]")
     return x
 
-# %% ../nbs/00_core.ipynb #34523508
+# %% ../nbs/00_core.ipynb #96bf090e
 def show_grid(
     images:Tensor,     # [n, c, h, w] in [-1, 1], 1 or 3 channels; values outside are clipped for display
     ncols:int=10,      # images in a row
@@ -123,7 +123,7 @@ def show_grid(
     fig.tight_layout(pad=.2); plt.close(fig)
     return fig
 
-# %% ../nbs/00_core.ipynb #add4463b
+# %% ../nbs/00_core.ipynb #6ed6b3d6
 def animate(
     frames,              # a list of image batches [n, c, h, w] in [-1, 1], one a frame
     ncols:int=10,        # images in a row
@@ -147,7 +147,7 @@ def animate(
     if path: images[0].save(path, **how)
     return HTML(f'<img alt="{alt}" src="data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}">')
 
-# %% ../nbs/00_core.ipynb #217f527c
+# %% ../nbs/00_core.ipynb #b385623c
 def fast_dtype(
     device=None,   # a torch device; by default the best that is here
 )->torch.dtype:    # bfloat16 or float16 where the hardware is fast at it, else float32
@@ -158,7 +158,7 @@ def fast_dtype(
     flags = torch.cpu.get_capabilities()
     return torch.bfloat16 if flags.get('avx512_bf16') or flags.get('amx_bf16') or flags.get('bf16') else torch.float32
 
-# %% ../nbs/00_core.ipynb #d5cc89d8
+# %% ../nbs/00_core.ipynb #013ab636
 class Precision(MixedPrecision):
     "Train in the fastest safe number format of the device, images stored channels last."
     order = 1000  # after every other `before_batch`: nothing can fail between it and the forward
@@ -184,14 +184,14 @@ class Precision(MixedPrecision):
     def after_pred(self): pass
     def after_loss(self): pass
 
-# %% ../nbs/00_core.ipynb #e11ac9eb
+# %% ../nbs/00_core.ipynb #136edf6a
 def _sha256(path): return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 def weights_dirs():
     "The folders where `load_weights` looks: what ships with the package, then your own."
     return [PACKAGE/'weights', settings().models]
 
-# %% ../nbs/00_core.ipynb #d3191913
+# %% ../nbs/00_core.ipynb #f5192446
 def save_weights(
     model:nn.Module,  # its state_dict is what is saved
     name:str,         # file name without ending
@@ -210,7 +210,7 @@ def save_weights(
     part.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8'); part.replace(path.with_suffix('.json'))
     return path
 
-# %% ../nbs/00_core.ipynb #58171d88
+# %% ../nbs/00_core.ipynb #3aa09dce
 def load_weights(
     name:str,    # file name without ending; an unknown one raises FileNotFoundError that lists what exists
     folder=None, # by default what ships with the package, then `settings().models`
@@ -228,7 +228,7 @@ def load_weights(
     if _sha256(path) != card['sha256']: raise ValueError(f"{path} is not the file of its card (sha256 differs): fetch or train it again")
     return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}, card
 
-# %% ../nbs/00_core.ipynb #bb845c59
+# %% ../nbs/00_core.ipynb #3d042041
 def _bare(source):
     "What of Python `source` can change a result: its syntax tree without docstrings and comments."
     tree = ast.parse(source)
@@ -245,7 +245,7 @@ def _modules(source):
 def _fingerprint(*sources):
     return hashlib.sha256('\n'.join(map(_bare, sources)).encode()).hexdigest()[:16]
 
-# %% ../nbs/00_core.ipynb #6421119b
+# %% ../nbs/00_core.ipynb #488b6c41
 def code_hash(
     notebook:str, # its name without ending, as in nbs/
 )->str:           # 16 hex digits
@@ -259,7 +259,7 @@ def _circumstances(s):
         processor=torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine(),
         versions={k: version(k) for k in ('torch', 'fastai', 'numpy')} | {'python': platform.python_version()})
 
-# %% ../nbs/00_core.ipynb #d6f1e145
+# %% ../nbs/00_core.ipynb #b765d1d9
 _start = time.perf_counter()
 
 def _write(path, content):
@@ -277,7 +277,7 @@ def record(
     if s.budget != 'smoke': _write(s.results/f'{notebook}.json', r)
     return r
 
-# %% ../nbs/00_core.ipynb #1f87f22d
+# %% ../nbs/00_core.ipynb #35356fc3
 def study_row(
     notebook:str, # the lesson that the row belongs to
     name:str,     # the row's own name, a file name
