@@ -4,6 +4,8 @@ BIN    := .venv/bin
 STAMP  := .venv/.installed
 # A further package index to look at, such as https://download.pytorch.org/whl/cpu (a smaller torch, without CUDA).
 INDEX  ?=
+# What to hold versions to; `make CONSTRAINTS=` takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
 # Lessons to run with `make lessons`, for example NB="02_process 05_ddpm"; all of them by default.
 NB     ?=
 
@@ -24,7 +26,7 @@ install: $(STAMP) ## make .venv and install what the tested versions in constrai
 	$(PYTHON) -m venv .venv
 
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/python -m pip install --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) -c constraints.txt -e '.[dev,test,docs]'
+	$(BIN)/python -m pip install --no-compile --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev,test,docs]'
 	@touch $@
 
 course: $(STAMP) ## the first whole path: train on digits, sample, judge (about ten minutes); the result lies in runs/05_ddpm
