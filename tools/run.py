@@ -67,7 +67,7 @@ def pictures(nb):
 def run(path, out=None):
     "Execute a notebook and keep it in place, or in the folder `out` with its pictures; True if every cell ran."
     nb = nbformat.read(path, as_version=4)
-    client = LiveClient(nb, timeout=None, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}})
+    client = LiveClient(nb, timeout=None, kernel_name='python3', extra_arguments=['--log-level=40'], resources={'metadata': {'path': str(path.parent)}})
     print(f"== {path.stem} at the {os.environ['GENDA_BUDGET']} budget", flush=True)
     try: print(f'== {path.stem} took {client.go():.0f} s', flush=True)
     except CellExecutionError as error: failed = print(error, f'== {path.stem} failed', sep='\n', file=sys.stderr) or True
@@ -97,15 +97,16 @@ def judged(value, low, high):
 def report(result):
     "Lines with the figures of a result beside what to expect of the data set it ran on."
     data = result['figures'].get('data')
-    expect = expectations(result['notebook'], data)
-    yield f"{result['notebook']} on {data}: {result['seconds']/60:.1f} minutes, {result['budget']} budget, seed {result['seed']}, {result['processor']}"
-    yield f"\n{'':30}{'reached':>10}   expected"
+    expect, rows = expectations(result['notebook'], data), [('', 'reached', 'to expect')]
     for name, figure in result['figures'].items():
         figure = dict(figure) if isinstance(figure, dict) else dict(value=figure)
         value = figure.pop('value', None)
         if isinstance(value, bool) or not isinstance(value, (int, float)): continue
         about = ', '.join(f'{k} {v:.4g}' for k, v in figure.items() if isinstance(v, (int, float)))
-        yield f"{name.replace('_', ' ') + (f' ({about})' if about else ''):30}{value:10.4g}   {judged(value, *expect[name]) if name in expect else ''}".rstrip()
+        rows.append((name.replace('_', ' ') + (f' ({about})' if about else ''), f'{value:.4g}', judged(value, *expect[name]) if name in expect else ''))
+    wide = max(len(r[0]) for r in rows)
+    yield f"{result['notebook']} on {data}: {result['seconds']/60:.1f} minutes, {result['budget']} budget, seed {result['seed']}, {result['processor']}\n"
+    yield from (f'{a:{wide}}  {b:>10}   {c}'.rstrip() for a, b, c in rows)
 
 # -- the three ways to run: lesson in place, one into runs/, long tables in the background
 
@@ -125,6 +126,7 @@ def main():
     a = cli.parse_args()
     if a.background: return background([sys.executable, *(x for x in sys.argv if x != '--background')], ROOT/'runs'/f'{a.budget}.log')
     os.environ.update(GENDA_BUDGET=a.budget, JUPYTER_PREFER_ENV_PATH='1')
+    os.environ.setdefault('PYTHONWARNINGS', 'ignore::FutureWarning:torch.jit._script')  # said on import by a library, not by a lesson
     if os.environ.get('GENDA_DATA'): os.environ['GENDA_DATA'] = str(Path(os.environ['GENDA_DATA']).expanduser().resolve())
     paths = [ROOT/'nbs'/f'{n}.ipynb' for n in a.notebooks] or sorted((ROOT/'nbs').glob('[0-9]*.ipynb'))
     failed = []
