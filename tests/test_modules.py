@@ -60,7 +60,7 @@ def test_modules_are_short(path):
 def public():
     for path in MODULES:
         module = importlib.import_module(f'genda.{path.stem}')
-        for name in module.__all__:
+        for name in getattr(module, '__all__', ()):
             thing = getattr(module, name)
             if (inspect.isfunction(thing) or inspect.isclass(thing)) and thing.__module__ == module.__name__:
                 yield pytest.param(thing, id=f'{path.stem}.{name}')

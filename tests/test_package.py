@@ -64,14 +64,14 @@ from genda.core import settings, set_seed
 from genda.data import dls
 from genda.process import GaussianDiffusion
 from genda.unet import UNet
-from genda.ddpm import DiffusionCB, ddpm, denoiser, last
+from genda.ddpm import DiffusionCB, DiffusionLoss, ddpm, denoiser, last
 assert 'site-packages' in genda.__file__, genda.__file__
 set_seed()
 loaders = dls('mnist5k', bs=16, n=32)
 process = GaussianDiffusion.vp(T=8)
 model = UNet(1, channels=(8, 16))
 before = [p.detach().clone() for p in model.parameters()]
-learn = Learner(loaders, model, cbs=[DiffusionCB(process)])
+learn = Learner(loaders, model, loss_func=DiffusionLoss(), cbs=[DiffusionCB(process)])
 with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3)
 assert any(not torch.equal(a, b.cpu()) for a, b in zip(before, model.parameters())), 'nothing was trained'
 xT = torch.randn(2, *loaders.one_batch()[0].shape[1:])

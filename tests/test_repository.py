@@ -52,9 +52,9 @@ def test_readme_tables_are_current():
 
 def test_every_command_does_something():
     "`make -n` resolves each target, without running it."
-    for target in sorted(TARGETS - {'help'}):
+    for target in sorted(TARGETS - {'help', 'install'}):
         done = subprocess.run(['make', '-n', '-o', '.venv/.installed', target], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0 and done.stdout.strip(), f'{target}: {done.stderr}'
+        assert done.returncode == 0 and done.stdout.strip() and 'Nothing to be done' not in done.stdout, f'{target}: {done.stdout}{done.stderr}'
 
 def test_budgets_have_the_same_keys():
     keys = {b: set(ini()[b]) for b in BUDGETS}
@@ -86,4 +86,4 @@ def test_workflows_are_whole(path):
             for target in re.findall(r'\bmake ([a-z]+)', step.get('run', '')): assert target in TARGETS
 
 def test_checks_here_and_on_github_are_the_same():
-    assert 'make test' in read(ROOT/'.ci/run') and 'bash .ci/run' in read(ROOT/'.github/workflows/tests.yml')
+    assert re.search(r'^make test', read(ROOT/'.ci/run'), re.M) and 'bash .ci/run' in read(ROOT/'.github/workflows/tests.yml')
