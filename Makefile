@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-# A further package index to look at, such as https://download.pytorch.org/whl/cpu (a smaller torch, without CUDA).
+# A further package index to look at, for instance PyTorch's own for the CPU build (smaller, without CUDA).
 INDEX  ?=
 # What to hold versions to; `make CONSTRAINTS=` takes the newest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt

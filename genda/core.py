@@ -4,16 +4,15 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'lookup', 'Settings', 'settings', 'set_seed', 'check_images', 'show_grid', 'animate', 'fast_dtype',
-           'Precision', 'weights_dirs', 'save_weights', 'load_weights', 'code_hash', 'record', 'study_row']
+           'Precision', 'weights_dirs', 'save_weights', 'load_weights']
 
-# %% ../nbs/00_core.ipynb #28b678be
-import ast, hashlib, inspect, json, os, platform, sys, time
+# %% ../nbs/00_core.ipynb #2de36e5e
+import ast, hashlib, json, os
 from configparser import ConfigParser
 from pathlib import Path
-from importlib.metadata import version
 import genda
 
-# %% ../nbs/00_core.ipynb #d5b9a56c
+# %% ../nbs/00_core.ipynb #1c07246a
 import numpy as np, torch
 from torch import nn, Tensor
 import matplotlib.pyplot as plt
@@ -23,7 +22,7 @@ from fastai.torch_core import default_device, to_float, set_seed as fastai_seed
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 
-# %% ../nbs/00_core.ipynb #03cf277e
+# %% ../nbs/00_core.ipynb #33716679
 def lookup(
     kind:str,   # what is looked up, for the message: 'schedule', 'data set'
     name,       # the name that was asked for; an unknown one raises ValueError
@@ -33,7 +32,7 @@ def lookup(
     if name in table: return table[name]
     raise ValueError(f"unknown {kind} {name!r}: one of {', '.join(map(str, table))}")
 
-# %% ../nbs/00_core.ipynb #11ea4daf
+# %% ../nbs/00_core.ipynb #16029315
 PACKAGE = Path(genda.__file__).parent
 
 def _settings_file():
@@ -44,7 +43,7 @@ def _settings_file():
     packed = PACKAGE/'settings.ini'
     return (packed if packed.is_file() else PACKAGE.parent/'settings.ini'), False
 
-# %% ../nbs/00_core.ipynb #14fc9780
+# %% ../nbs/00_core.ipynb #b337b3e6
 class Settings(AttrDict):
     "Settings by name, with an error that says where a missing one belongs."
     def __getattr__(self, key):
@@ -56,7 +55,7 @@ def _value(text):
     try: return ast.literal_eval(text)
     except (ValueError, SyntaxError): return text
 
-# %% ../nbs/00_core.ipynb #f8b00b7b
+# %% ../nbs/00_core.ipynb #9e898f08
 def settings(
     budget:str=None, # smoke, lesson, study or full; by default GENDA_BUDGET, else what settings.ini says
 )->Settings:         # budget, seed, root, data, data_dirs, models, results and the keys of the budget's section
@@ -74,14 +73,14 @@ def settings(
     s.data_dirs = ([Path(given).expanduser().resolve()] if given else []) + [s.data]
     return Settings(s, **{k: _value(v) for k, v in numbers.items()})
 
-# %% ../nbs/00_core.ipynb #8be3b661
+# %% ../nbs/00_core.ipynb #74d6ef41
 def set_seed(
     seed:int=None, # by default the seed of settings.ini
 ):
     "Seed Python, NumPy and PyTorch."
     fastai_seed(settings().seed if seed is None else seed, reproducible=True)
 
-# %% ../nbs/00_core.ipynb #4091d3bf
+# %% ../nbs/00_core.ipynb #7f3de4be
 def check_images(
     x:Tensor,          # images [n, c, h, w], float, in [-1, 1]; anything else raises TypeError or ValueError
     channels:int=None, # the number of channels that is wanted, None for any
@@ -97,7 +96,7 @@ def check_images(
         raise ValueError(f"{given} with values {x.amin():.3g} to {x.amax():.3g}: images lie in [-1, 1]")
     return x
 
-# %% ../nbs/00_core.ipynb #96bf090e
+# %% ../nbs/00_core.ipynb #1ae38316
 def show_grid(
     images:Tensor,     # [n, c, h, w] in [-1, 1], 1 or 3 channels; values outside are clipped for display
     ncols:int=10,      # images in a row
@@ -123,7 +122,7 @@ def show_grid(
     fig.tight_layout(pad=.2); plt.close(fig)
     return fig
 
-# %% ../nbs/00_core.ipynb #6ed6b3d6
+# %% ../nbs/00_core.ipynb #5116664f
 def animate(
     frames,              # a list of image batches [n, c, h, w] in [-1, 1], one a frame
     ncols:int=10,        # images in a row
@@ -147,7 +146,7 @@ def animate(
     if path: images[0].save(path, **how)
     return HTML(f'<img alt="{alt}" src="data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}">')
 
-# %% ../nbs/00_core.ipynb #b385623c
+# %% ../nbs/00_core.ipynb #aadad789
 def fast_dtype(
     device=None,   # a torch device; by default the best that is here
 )->torch.dtype:    # bfloat16 or float16 where the hardware is fast at it, else float32
@@ -158,7 +157,7 @@ def fast_dtype(
     flags = torch.cpu.get_capabilities()
     return torch.bfloat16 if flags.get('avx512_bf16') or flags.get('amx_bf16') or flags.get('bf16') else torch.float32
 
-# %% ../nbs/00_core.ipynb #013ab636
+# %% ../nbs/00_core.ipynb #c9cb3b90
 class Precision(MixedPrecision):
     "Train in the fastest safe number format of the device, images stored channels last."
     order = 1000  # after every other `before_batch`: nothing can fail between it and the forward
@@ -184,14 +183,14 @@ class Precision(MixedPrecision):
     def after_pred(self): pass
     def after_loss(self): pass
 
-# %% ../nbs/00_core.ipynb #136edf6a
+# %% ../nbs/00_core.ipynb #2ceb4307
 def _sha256(path): return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 def weights_dirs():
     "The folders where `load_weights` looks: what ships with the package, then your own."
     return [PACKAGE/'weights', settings().models]
 
-# %% ../nbs/00_core.ipynb #f5192446
+# %% ../nbs/00_core.ipynb #1c5fd5b0
 def save_weights(
     model:nn.Module,  # its state_dict is what is saved
     name:str,         # file name without ending
@@ -210,7 +209,7 @@ def save_weights(
     part.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8'); part.replace(path.with_suffix('.json'))
     return path
 
-# %% ../nbs/00_core.ipynb #3aa09dce
+# %% ../nbs/00_core.ipynb #c7afdc3a
 def load_weights(
     name:str,    # file name without ending; an unknown one raises FileNotFoundError that lists what exists
     folder=None, # by default what ships with the package, then `settings().models`
@@ -227,72 +226,3 @@ def load_weights(
     if card.get('format') != 1: raise ValueError(f"{path}: format {card.get('format')!r}, this genda reads 1; a newer genda may read it")
     if _sha256(path) != card['sha256']: raise ValueError(f"{path} is not the file of its card (sha256 differs): fetch or train it again")
     return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}, card
-
-# %% ../nbs/00_core.ipynb #3d042041
-def _bare(source):
-    "What of Python `source` can change a result: its syntax tree without docstrings and comments."
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, 'body', None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(getattr(body[0], 'value', None), ast.Constant):
-            body[0].value = ast.Constant(None)
-    return ast.unparse(tree)
-
-def _modules(source):
-    "Names of the genda modules that `source` imports."
-    return sorted({n.module.split('.')[1] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('genda.')})
-
-def _fingerprint(*sources):
-    return hashlib.sha256('\n'.join(map(_bare, sources)).encode()).hexdigest()[:16]
-
-# %% ../nbs/00_core.ipynb #488b6c41
-def code_hash(
-    notebook:str, # its name without ending, as in nbs/
-)->str:           # 16 hex digits
-    "A fingerprint of a lesson's code cells and of the genda modules that they import."
-    nb = json.loads((settings().root/'nbs'/f'{notebook}.ipynb').read_text(encoding='utf-8'))
-    code = '\n'.join(''.join(c['source']) for c in nb['cells'] if c['cell_type'] == 'code')
-    return _fingerprint(code, *((PACKAGE/f'{m}.py').read_text(encoding='utf-8') for m in _modules(code) if m != 'core'))
-
-def _circumstances(s):
-    return dict(budget=s.budget, seed=s.seed, cores=torch.get_num_threads(), device=str(default_device()),
-        processor=torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine(),
-        versions={k: version(k) for k in ('torch', 'fastai', 'numpy')} | {'python': platform.python_version()})
-
-# %% ../nbs/00_core.ipynb #b765d1d9
-_start = time.perf_counter()
-
-def _write(path, content):
-    "Write JSON beside `path` and rename, so that a kill leaves the old file whole."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part'); part.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8'); part.replace(path)
-
-def record(
-    notebook:str,   # its name without ending, as in nbs/
-    figures:dict,   # name -> number or a dict of numbers (value, n, floor)
-)->dict:            # what was written (nothing is, at the smoke budget)
-    "Write a lesson's figures to results/, with what is needed to judge and repeat them."
-    s = settings()
-    r = dict(notebook=notebook, figures=figures, seconds=round(time.perf_counter() - _start, 1), **_circumstances(s), code=code_hash(notebook))
-    if s.budget != 'smoke': _write(s.results/f'{notebook}.json', r)
-    return r
-
-# %% ../nbs/00_core.ipynb #35356fc3
-def study_row(
-    notebook:str, # the lesson that the row belongs to
-    name:str,     # the row's own name, a file name
-    fn,           # the function that makes the row: fn(**kwargs) -> dict of figures
-    **kwargs,     # what it is called with, stored beside the figures
-):                # the row as a dict with key `stale`, or None where it was not run yet
-    "One row of a long table: stored when it exists, run at the study and full budgets when it does not."
-    s = settings(); path = s.results/'study'/notebook/f'{name}.json'
-    used = {getattr(fn.__globals__.get(k), '__module__', None) or '' for k in fn.__code__.co_names}
-    modules = sorted(m for m in used if m.startswith('genda.') and m != 'genda.core')
-    code = _fingerprint(inspect.getsource(fn), *(Path(sys.modules[m].__file__).read_text(encoding='utf-8') for m in modules))
-    row = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
-    if row and (s.budget not in ('study', 'full') or (row['code'], row['kwargs']) == (code, kwargs)): return dict(row, stale=row['code'] != code)
-    if s.budget not in ('study', 'full'): return None
-    set_seed(); start = time.perf_counter(); figures = fn(**kwargs)
-    row = dict(kwargs=kwargs, figures=figures, seconds=round(time.perf_counter() - start, 1), **_circumstances(s), code=code)
-    _write(path, row)
-    return dict(row, stale=False)

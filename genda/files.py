@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NET', 'DataError', 'fetch', 'cached', 'search', 'read_idx', 'idx_ready', 'class_names', 'read_folder']
 
-# %% ../nbs/00c_files.ipynb #3e8eb1a5
+# %% ../nbs/00c_files.ipynb #a1e92835
 import gzip, hashlib, os, shutil, time, warnings
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from fastcore.basics import AttrDict
 from .core import lookup, settings
 from .images import carve
 
-# %% ../nbs/00c_files.ipynb #7e6c9907
+# %% ../nbs/00c_files.ipynb #bd987f5a
 NET = AttrDict(tries=2, timeout=10, pause=1)  # rounds over the mirrors, seconds of silence, seconds between rounds
 
 class DataError(RuntimeError): "A data file is missing, damaged or cannot be fetched."
@@ -45,7 +45,7 @@ def fetch(
         finally: part.unlink(missing_ok=True)
     raise DataError(f"{dest.name} could not be fetched; nothing was left in {dest.parent}. Tried:\n" + '\n'.join(log))
 
-# %% ../nbs/00c_files.ipynb #84568ad2
+# %% ../nbs/00c_files.ipynb #b4a4ab6b
 def _damaged(path, why):
     "Raise DataError for a damaged file; in our own data folder it is removed first."
     mine = settings().data in path.resolve().parents
@@ -76,7 +76,7 @@ def cached(
     except OSError as e: warnings.warn(f"{name} works but could not be kept for the next time: {e}")
     return x, y
 
-# %% ../nbs/00c_files.ipynb #ec2fb71a
+# %% ../nbs/00c_files.ipynb #c475681f
 def search(
     relative:str, # name of a file or folder inside a data folder
 )->list:          # paths, of which none need exist
@@ -101,7 +101,7 @@ def _idx_file(cls, file, md5):
     if not found: gz.unlink()
     return plain
 
-# %% ../nbs/00c_files.ipynb #53fd9337
+# %% ../nbs/00c_files.ipynb #1756a725
 def read_idx(
     cls,         # torchvision's MNIST or a kin: its name, mirrors and resources, and `packed`, folders of a system package
     split:str,   # 'train', 'valid' or 'test'
@@ -122,7 +122,7 @@ def idx_ready(
     "Whether every file of a set like MNIST is on this machine."
     return all(_idx_found(cls, f) for f, _ in cls.resources)
 
-# %% ../nbs/00c_files.ipynb #51725243
+# %% ../nbs/00c_files.ipynb #0d11aef9
 def _open(path, size):
     "An image as uint8 [h, w, 3] and whether it was grey; transparent parts become white."
     with Image.open(path) as f: im = ImageOps.exif_transpose(f)
@@ -149,7 +149,7 @@ def _scan(files, size):
         except Exception as e: bad.append(f'{p.name} ({type(e).__name__})')
     return good, bad
 
-# %% ../nbs/00c_files.ipynb #b5354f73
+# %% ../nbs/00c_files.ipynb #37d87c8d
 def read_folder(
     folder,            # class subfolders, or images lying flat
     split:str='train', # 'train', 'valid' or 'test', carved 8:1:1; load's 'all' gives the three together

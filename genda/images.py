@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['to_signed', 'to_bytes', 'stratified', 'carve', 'resize', 'ImageData', 'BatchDL', 'PairData', 'PairDL']
 
-# %% ../nbs/00b_images.ipynb #b0c49713
+# %% ../nbs/00b_images.ipynb #6f5cf327
 import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import chunked
@@ -13,7 +13,7 @@ from fastai.data.core import TfmdDL
 from fastai.torch_core import TensorImage, TitledStr, to_cpu
 import fastai.vision.data  # teaches show_batch to draw images
 
-# %% ../nbs/00b_images.ipynb #0b2232d7
+# %% ../nbs/00b_images.ipynb #03e5f50f
 def to_signed(
     x:Tensor,   # bytes 0..255; any other dtype (labels, images already float) passes unchanged
 )->Tensor:      # float in [-1, 1]
@@ -26,7 +26,7 @@ def to_bytes(
     "Images in [-1, 1] as bytes."
     return ((x.clamp(-1, 1) + 1)*127.5).round().to(torch.uint8)
 
-# %% ../nbs/00b_images.ipynb #caa8ccb5
+# %% ../nbs/00b_images.ipynb #d0202d84
 def stratified(
     y,             # labels [n]; attribute vectors [n, k] are shuffled without strata
     n:int=None,    # how many, by default all
@@ -40,7 +40,7 @@ def stratified(
         i = perm[y[perm] == c]; rank[i] = (np.arange(len(i)) + .5)/len(i)
     return perm[np.argsort(rank[perm], kind='stable')][:n]
 
-# %% ../nbs/00b_images.ipynb #fd412862
+# %% ../nbs/00b_images.ipynb #40905572
 def carve(
     x, y,                 # images [n, ...] and labels [n]: the published part that `split` lies in, or the whole set
     split:str,            # 'train', 'valid' or 'test'
@@ -54,7 +54,7 @@ def carve(
     i = dict(test=order[:test], valid=order[test:valid], train=np.sort(order[valid:]) if published else order[valid:])[split]
     return x[i], y[i]
 
-# %% ../nbs/00b_images.ipynb #9a9099d1
+# %% ../nbs/00b_images.ipynb #9ad25a9b
 def resize(
     x:Tensor,  # uint8 [n, c, h, w]
     size:int,  # side in px of the result
@@ -62,7 +62,7 @@ def resize(
     "Images at another size, bilinear with antialiasing; unchanged when they have it."
     return x if x.shape[-2:] == (size, size) else F.interpolate(x, (size, size), mode='bilinear', antialias=True)
 
-# %% ../nbs/00b_images.ipynb #9e3162c7
+# %% ../nbs/00b_images.ipynb #0385c24c
 class ImageData:
     "Images resting as bytes and their labels, indexed by a number or by many at once."
     n_inp = 1
@@ -93,7 +93,7 @@ class BatchDL(TfmdDL):
         for i in chunked(samps, self.bs, self.drop_last): yield self.dataset[torch.as_tensor(i)]
     def decode(self, b): return to_cpu(self.dataset.visible(b))
 
-# %% ../nbs/00b_images.ipynb #4ca38357
+# %% ../nbs/00b_images.ipynb #312ce035
 class PairData(ImageData):
     "Source images with labels and target images without, indexed by [b, 2] indices."
     def __init__(self,

@@ -6,7 +6,7 @@
 __all__ = ['KIN', 'judge_net', 'Judge', 'Score', 'frechet', 'Moments', 'moments', 'fid', 'mmd2', 'kid', 'inception_score', 'prdc',
            'nearest', 'memorised', 'inception_features']
 
-# %% ../nbs/04_metrics.ipynb #42fda54d
+# %% ../nbs/04_metrics.ipynb #68ca6e18
 from collections import OrderedDict
 from pathlib import Path
 import importlib, numpy as np, torch
@@ -16,7 +16,7 @@ from fastai.torch_core import default_device
 from .core import check_images, load_weights, lookup, weights_dirs
 from .images import to_bytes
 
-# %% ../nbs/04_metrics.ipynb #b775c48b
+# %% ../nbs/04_metrics.ipynb #2a286f12
 def _conv(i, o, k=3, stride=1): return nn.Sequential(nn.Conv2d(i, o, k, stride, k//2, bias=False), nn.BatchNorm2d(o), nn.ReLU())
 def judge_net(
     channels:int=1, # 1 for grey, 3 for colour
@@ -27,7 +27,7 @@ def judge_net(
         pool=nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(.2)),
         fc1=nn.Sequential(nn.Linear(64*9, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()), head=nn.Linear(128, 10)))
 
-# %% ../nbs/04_metrics.ipynb #b709004f
+# %% ../nbs/04_metrics.ipynb #6e34f991
 KIN = dict(mnist='mnist', mnist5k='mnist', usps='mnist', optdigits='mnist', mnistm='mnistm')
 class Judge:
     "The classifier that goes with a data set: it names digits, and its features measure how alike images are."
@@ -59,7 +59,7 @@ class Judge:
         right = self.logits(x).argmax(1).cpu() == y.cpu()
         return Score(right.double().mean(), what='accuracy', n=len(x), layer=self.layer.split('.')[0], floor=self.card['accuracy'], says='on real test images')
 
-# %% ../nbs/04_metrics.ipynb #c0cf928e
+# %% ../nbs/04_metrics.ipynb #3eb1660e
 class Score(float):
     "A number that says how many images, in which features, and what real images score."
     what, n, against, layer, dim, floor, says, sd = '', 0, None, '', None, None, 'real-real floor at the same n', None
@@ -76,7 +76,7 @@ class Score(float):
         return f"{self.what} {show(self)} ({'; '.join(v for v in notes if v)})"
     def figures(self): return {'value': float(self)} | {k: v for k, v in vars(self).items() if v is not None}
 
-# %% ../nbs/04_metrics.ipynb #6aa83539
+# %% ../nbs/04_metrics.ipynb #5ff544c7
 def frechet(
     mu1:Tensor, cov1:Tensor, mu2:Tensor, cov2:Tensor, # mean [d] and covariance [d, d] of each crowd, float64
 )->float:                                             # squared distance, 0 for equal moments
@@ -86,7 +86,7 @@ def frechet(
     cross = torch.linalg.eigvalsh(root@cov2@root).clamp_min(0).sqrt().sum()
     return (((mu1 - mu2)**2).sum() + cov1.trace() + cov2.trace() - 2*cross).item()
 
-# %% ../nbs/04_metrics.ipynb #cae46e18
+# %% ../nbs/04_metrics.ipynb #d81dfecd
 class Moments:
     "Number, mean and covariance of feature vectors that arrive in batches."
     n, mean, scatter = 0, 0., 0.
@@ -101,7 +101,7 @@ class Moments:
         if self.n < 2: raise ValueError(f"{self.n} images have no covariance: at least 2 are needed")
         return self.scatter/(self.n - 1)
 
-# %% ../nbs/04_metrics.ipynb #27c72c50
+# %% ../nbs/04_metrics.ipynb #8e2c0c80
 def _batches(images, bs=500):
     "Batches of a tensor, or of an iterable of batches, of which the first entry is the images."
     return iter(images.split(bs)) if isinstance(images, Tensor) else map(lambda b: b[0] if isinstance(b, (tuple, list)) else b, images)
@@ -125,7 +125,7 @@ def moments(
     for f in _features(images, features, n): m.add(f)
     return m
 
-# %% ../nbs/04_metrics.ipynb #5b56812f
+# %% ../nbs/04_metrics.ipynb #56cfea18
 def _layer(features): return getattr(features, 'layer', None) or getattr(features, '__name__', type(features).__name__)
 def fid(
     fake, real, # generated and held-out real images: a tensor, batches, or their Moments
@@ -137,7 +137,7 @@ def fid(
     base = None if floor is None else frechet((c := moments(floor, features, a.n)).mean, c.cov, b.mean, b.cov)
     return Score(frechet(a.mean, a.cov, b.mean, b.cov), what='FID', n=a.n, against=b.n, layer=_layer(features), dim=len(a.mean), floor=base)
 
-# %% ../nbs/04_metrics.ipynb #87f2aad9
+# %% ../nbs/04_metrics.ipynb #49a9d1cc
 def mmd2(
     f:Tensor, g:Tensor, # features [n, d] and [m, d], n and m > 1
 )->float:               # unbiased: around 0 for equal crowds, sometimes below
@@ -168,7 +168,7 @@ def kid(
     return Score(np.mean(rows), what='KID', n=n, against=m, layer=_layer(features), dim=dim, floor=float(np.mean(base)) if base else None,
                  sd=float(np.std(rows)) if rows[1:] else None)
 
-# %% ../nbs/04_metrics.ipynb #c77cfcf2
+# %% ../nbs/04_metrics.ipynb #e96125c2
 def inception_score(
     fake, features, # generated images, a tensor or batches; a Judge, or any function from images to logits [b, classes]
     real=None,      # real images, at least as many: what they score at the same n is said too
@@ -184,7 +184,7 @@ def inception_score(
     value, k = score(fake)
     return Score(value, what='Inception Score', n=k, layer=_layer(features), floor=None if real is None else score(real, k)[0], says='real at the same n')
 
-# %% ../nbs/04_metrics.ipynb #23a361c3
+# %% ../nbs/04_metrics.ipynb #d45a98bf
 def _radii(f, k):
     "Distance of each vector to its k-th nearest other one."
     if len(f) <= k: raise ValueError(f"{len(f)} images have no {k}-th neighbours: more images, or a smaller k")
@@ -207,7 +207,7 @@ def prdc(
     about = dict(n=n, against=len(real), layer=_layer(features), dim=real.shape[1])
     return AttrDict({w: Score(v, what=w, floor=b, **about) for w, v, b in zip(('precision', 'recall', 'density', 'coverage'), values, base)})
 
-# %% ../nbs/04_metrics.ipynb #0bcdf6e8
+# %% ../nbs/04_metrics.ipynb #94164d14
 def nearest(
     x, train, features=None, # images looked up; images to look among, which stream; a Judge or function, by default the pixels
 )->tuple:                    # distance [n], index into train [n]
@@ -231,7 +231,7 @@ def memorised(
     ratio = (d.median()/new.median()).item()
     return AttrDict(copies=Score(copies, what='copies', floor=.01, **about), ratio=Score(ratio, what='distance ratio', floor=1., **about), distance=d, index=i)
 
-# %% ../nbs/04_metrics.ipynb #d8cde63f
+# %% ../nbs/04_metrics.ipynb #242c3b01
 def inception_features(
     layer:str='2048', # '64', '192', '768' or '2048' features, 'logits_unbiased' for the Inception Score
 ):                    # a function from images [n, 1 or 3, h, w] in [-1, 1] to features; RuntimeError when it cannot be had

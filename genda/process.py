@@ -5,26 +5,26 @@
 # %% auto #0
 __all__ = ['schedules', 'predictions', 'GaussianDiffusion']
 
-# %% ../nbs/02_process.ipynb #04fe4573
+# %% ../nbs/02_process.ipynb #bf6c2670
 import math, torch
 from torch import Tensor
 from fastcore.basics import patch
 from .core import lookup, check_images
 
-# %% ../nbs/02_process.ipynb #43e39ac0
+# %% ../nbs/02_process.ipynb #e4b73f08
 def _abar(beta): return torch.cat([beta.new_ones(1), (1 - beta).cumprod(0)])
 def _linear(T, beta_1=1e-4, beta_T=.02):
     "Variances that grow evenly, whatever T is."
     return _abar(torch.linspace(beta_1, beta_T, T, dtype=torch.float64))
 
-# %% ../nbs/02_process.ipynb #70c776cf
+# %% ../nbs/02_process.ipynb #6e67f18b
 def _linear_rescaled(T, beta_1=1e-4, beta_T=.02):
     "The curve of 1000 linear steps, walked in T strides."
     log, u = _linear(1000, beta_1, beta_T).log(), torch.linspace(0, 1000, T + 1, dtype=torch.float64)
     i = u.long().clamp(max=999)
     return torch.lerp(log[i], log[i + 1], u - i).exp()
 
-# %% ../nbs/02_process.ipynb #a9fee58f
+# %% ../nbs/02_process.ipynb #e3270f4d
 def _from_curve(f, T):
     "abar that follows the falling curve f(u); no step has a variance above 0.999."
     f = f(torch.linspace(0, 1, T + 1, dtype=torch.float64))
@@ -35,7 +35,7 @@ def _sigmoid(T, tau=1.): return _from_curve(lambda u: u.new_tensor(3/tau).sigmoi
 
 schedules = dict(linear=_linear, linear_rescaled=_linear_rescaled, cosine=_cosine, sigmoid=_sigmoid)
 
-# %% ../nbs/02_process.ipynb #16ff6810
+# %% ../nbs/02_process.ipynb #57343a8c
 class GaussianDiffusion:
     "The corruption x_t = alpha_t x_0 + sigma_t eps, t = 0..T, as two tables; `.vp`, `.ve` and `.flow` make one."
     def __init__(self,
@@ -56,7 +56,7 @@ class GaussianDiffusion:
 
 
 
-# %% ../nbs/02_process.ipynb #094b39c3
+# %% ../nbs/02_process.ipynb #890d5f9b
 @patch(cls_method=True)
 def vp(cls:GaussianDiffusion,
     T:int=1000,            # number of steps
@@ -83,7 +83,7 @@ def flow(cls:GaussianDiffusion,
     sigma = torch.linspace(0, 1, T + 1, dtype=torch.float64)
     return cls(1 - sigma, sigma, config=dict(kind='flow', T=T))
 
-# %% ../nbs/02_process.ipynb #1930828e
+# %% ../nbs/02_process.ipynb #722c19e1
 def _check(**tensors):
     "Float tensors of one shape, images or points, or an error that names the odd one."
     (first, x), *_ = tensors.items()
@@ -104,7 +104,7 @@ def _like(v, x):
     v = v.to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
     return v.view(-1, *[1]*(x.ndim - 1)) if v.ndim else v
 
-# %% ../nbs/02_process.ipynb #8bd4c18e
+# %% ../nbs/02_process.ipynb #315e2a81
 @patch
 def corrupt(self:GaussianDiffusion,
     x0:Tensor,  # clean images [b, c, h, w] in [-1, 1], or points [b] or [b, d] of any size
@@ -117,7 +117,7 @@ def corrupt(self:GaussianDiffusion,
     alpha, sigma = (_like(v, x0) for v in _at(self, t, x0)[1:])
     return (alpha*x0 + sigma*eps).to(x0.dtype)
 
-# %% ../nbs/02_process.ipynb #e9ff2af3
+# %% ../nbs/02_process.ipynb #7eda2ed8
 @patch
 def snr(self:GaussianDiffusion,
     t,     # step 1..T: an int, or integers [b]
@@ -142,7 +142,7 @@ def prior(self:GaussianDiffusion,
     "Noise to start sampling from: x_T when nothing is left of the image."
     return self.prior_std*torch.randn(tuple(shape), **kwargs)
 
-# %% ../nbs/02_process.ipynb #eda65e48
+# %% ../nbs/02_process.ipynb #34e68214
 predictions = dict( # what a network may predict: a x_0 + b eps
     eps=lambda alpha, sigma: (0*alpha, 0*alpha + 1), score=lambda alpha, sigma: (0*alpha, -1/sigma),
     x0=lambda alpha, sigma: (0*alpha + 1, 0*alpha), v=lambda alpha, sigma: (-sigma, alpha),
@@ -162,7 +162,7 @@ def target(self:GaussianDiffusion,
 
 
 
-# %% ../nbs/02_process.ipynb #4b751f07
+# %% ../nbs/02_process.ipynb #5b26f7be
 @patch
 def to_x0(self:GaussianDiffusion,
     pred:Tensor, # the network's answer, like xt
@@ -181,7 +181,7 @@ def to_x0(self:GaussianDiffusion,
 
 
 
-# %% ../nbs/02_process.ipynb #991e2ae1
+# %% ../nbs/02_process.ipynb #4a57d3ee
 @patch
 def to_eps(self:GaussianDiffusion,
     x0:Tensor, # clean images, or an estimate of them, [b, c, h, w]
@@ -205,7 +205,7 @@ def to_score(self:GaussianDiffusion,
 
 
 
-# %% ../nbs/02_process.ipynb #6d349eea
+# %% ../nbs/02_process.ipynb #596086f2
 @patch
 def posterior(self:GaussianDiffusion,
     xt:Tensor,                # noisy images [b, c, h, w]
@@ -229,7 +229,7 @@ def posterior(self:GaussianDiffusion,
     std = lookup('variance', variance, dict(posterior=v, large=eta*beta.sqrt()*(s > 0)))
     return mean.to(xt.dtype), _like(std, xt)
 
-# %% ../nbs/02_process.ipynb #2c7d3960
+# %% ../nbs/02_process.ipynb #60e1a734
 @patch
 def step(self:GaussianDiffusion,
     xt:Tensor,                # noisy images [b, c, h, w]

@@ -6,13 +6,14 @@
 __all__ = ['NETS', 'time_embedding', 'ResBlock', 'Attention', 'Condition', 'Net', 'Level', 'UNet', 'cost', 'Stage', 'SimpleUNet',
            'CNN', 'make_net']
 
-# %% ../nbs/03_unet.ipynb #e71ea71f
-from math import ceil, log
+# %% ../nbs/03_unet.ipynb #2efc8309
+from functools import partial
+from math import log
 import torch, torch.nn.functional as F
 from torch import nn, Tensor
 from .core import lookup
 
-# %% ../nbs/03_unet.ipynb #9526947b
+# %% ../nbs/03_unet.ipynb #0d370681
 def time_embedding(
     t:Tensor,           # steps [b]
     dim:int,            # length of the embedding, even
@@ -23,7 +24,7 @@ def time_embedding(
     angle = t[:, None].float()*f
     return torch.cat([angle.sin(), angle.cos()], 1)
 
-# %% ../nbs/03_unet.ipynb #ccecb57f
+# %% ../nbs/03_unet.ipynb #a7cfd43b
 class ResBlock(nn.Module):
     "Two convolutions with norms, the embedding as scale and shift between them, added to the input."
     def __init__(self,
@@ -44,7 +45,7 @@ class ResBlock(nn.Module):
         h = self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
         return h if self.skip is None else h + self.skip(x)
 
-# %% ../nbs/03_unet.ipynb #9d5013a3
+# %% ../nbs/03_unet.ipynb #2bbe8375
 class Attention(nn.Module):
     "Multi-head self-attention over the places of an image, added to the input."
     def __init__(self,
@@ -52,8 +53,7 @@ class Attention(nn.Module):
         heads:int=4,  # questions asked at once
         groups:int=8, # groups of the norm
     ):
-        super().__init__()
-        self.heads, self.norm = heads, nn.GroupNorm(groups, channels)
+        super().__init__(); self.heads, self.norm = heads, nn.GroupNorm(groups, channels)
         self.qkv, self.out = nn.Linear(channels, 3*channels), nn.Linear(channels, channels)
         nn.init.zeros_(self.out.weight); nn.init.zeros_(self.out.bias)
     def forward(self, x):
@@ -63,7 +63,7 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, h*w, c)
         return x + self.out(mixed).transpose(1, 2).reshape(b, c, h, w)
 
-# %% ../nbs/03_unet.ipynb #0c7ead4d
+# %% ../nbs/03_unet.ipynb #81c5130a
 class Condition(nn.Module):
     "The embedding of class indices or attribute vectors, with a learned one for 'no condition'."
     def __init__(self,
@@ -81,8 +81,7 @@ class Condition(nn.Module):
         e = self.table(self.check(y, b))
         return e if keep is None else torch.where(keep[:, None], e, self.none.to(e.dtype))
     def check(self, y, b):
-        want = f'class indices [{b}]' if self.classes else f'attribute vectors [{b}, {self.attributes}]'
-        shape = (b,) if self.classes else (b, self.attributes)
+        want, shape = (f'class indices [{b}]', (b,)) if self.classes else (f'attribute vectors [{b}, {self.attributes}]', (b, self.attributes))
         if tuple(y.shape) != shape: raise ValueError(f"y is {list(y.shape)}, but this network takes {want}")
         if not self.classes: return y.float()
         if y.is_floating_point(): raise TypeError(f"y is {y.dtype}, but this network takes {want} as integers")
@@ -90,21 +89,23 @@ class Condition(nn.Module):
             raise ValueError(f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {self.classes - 1}; no condition is y=None or keep=False")
         return y
 
-# %% ../nbs/03_unet.ipynb #252e09ba
+# %% ../nbs/03_unet.ipynb #e21a57ce
 class Net(nn.Module):
     "What all networks share: checks, embeddings of step and condition, folding and padding."
-    def __init__(self, in_channels, width, emb, classes=0, attributes=0, cond_at='time', fold=1, multiple=1):
-        super().__init__()
-        lookup('place for the condition', cond_at, dict.fromkeys(('time', 'down', 'up')))
+    def __init__(self,
+        in_channels, width, emb,          # channels of the images, components of the step, length of the embedding
+        classes=0, attributes=0,          # number of classes or length of an attribute vector, or 0
+        cond_at='time', fold=1, multiple=1, # where the condition enters, side of the folded squares, what sides must divide by
+    ):
+        super().__init__(); lookup('place for the condition', cond_at, dict.fromkeys(('time', 'down', 'up')))
         self.in_channels, self.width, self.cond_at, self.fold, self.multiple = in_channels, width, cond_at, fold, multiple*fold
         self.time = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.cond = Condition(emb, classes, attributes) if classes or attributes else None
     def embed(self, t, y, keep, b):
         "The embedding for the way down and the one for the way up."
         e = self.time(time_embedding(t, self.width))
-        if self.cond is None:
-            if y is not None: raise ValueError("y was given, but this network has no condition: make it with classes= or attributes=")
-            return F.silu(e), F.silu(e)
+        if self.cond is None and y is not None: raise ValueError("y was given, but this network has no condition: make it with classes= or attributes=")
+        if self.cond is None: return F.silu(e), F.silu(e)
         both = F.silu(e + self.cond(y, b, keep))
         return (F.silu(e) if self.cond_at == 'up' else both), (F.silu(e) if self.cond_at == 'down' else both)
     def forward(self, xt, t, y=None, keep=None):
@@ -119,10 +120,13 @@ class Net(nn.Module):
         x = self.body(x, down, up)
         return (F.pixel_shuffle(x, self.fold) if self.fold > 1 else x)[..., :h, :w]
 
-# %% ../nbs/03_unet.ipynb #2cd899d8
+# %% ../nbs/03_unet.ipynb #27e6b3b7
 class Level(nn.Module):
     "Some blocks of one resolution, each with attention or without."
-    def __init__(self, ci, co, layers, attention, emb, groups, residual=True):
+    def __init__(self,
+        ci, co, layers, attention,  # channels in and out, number of blocks, whether attention follows each
+        emb, groups, residual=True, # as in `ResBlock`
+    ):
         super().__init__()
         self.blocks = nn.ModuleList(ResBlock(co if i else ci, co, emb, groups, residual) for i in range(layers))
         self.attns = nn.ModuleList(Attention(co, groups=groups) if attention else nn.Identity() for _ in range(layers))
@@ -130,7 +134,6 @@ class Level(nn.Module):
         for block, attn in zip(self.blocks, self.attns): x = attn(block(x, e))
         return x
 
-# %% ../nbs/03_unet.ipynb #4026fddb
 class UNet(Net):
     "The diffusion UNet: residual blocks and attention over levels of halving resolution."
     def __init__(self,
@@ -171,7 +174,7 @@ class UNet(Net):
             x = level(torch.cat([x, left.pop()], 1), up)
         return self.out(F.silu(self.norm(x)))
 
-# %% ../nbs/03_unet.ipynb #9826a6aa
+# %% ../nbs/03_unet.ipynb #655d3a7e
 def cost(
     net:nn.Module,          # a network with the call (xt, t, y)
     shape=(1, 28, 28),      # channels, height, width of one image
@@ -182,10 +185,12 @@ def cost(
     with FlopCounterMode(display=False) as counter: net(p.new_zeros(1, *shape), p.new_ones(1).long())
     return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
 
-# %% ../nbs/03_unet.ipynb #c69dab67
+# %% ../nbs/03_unet.ipynb #cb90d5d3
 class Stage(nn.Module):
     "Two convolutions with BatchNorm; a linear layer adds the embedding to the first one's output."
-    def __init__(self, ci, co, emb):
+    def __init__(self,
+        ci, co, emb, # channels in and out, length of the embedding
+    ):
         super().__init__()
         self.conv1, self.norm1 = nn.Conv2d(ci, co, 3, padding=1), nn.BatchNorm2d(co)
         self.conv2, self.norm2, self.emb = nn.Conv2d(co, co, 3, padding=1), nn.BatchNorm2d(co), nn.Linear(emb, co)
@@ -201,8 +206,7 @@ class SimpleUNet(Net):
         emb:int=128,                       # length of the embedding
         **kwargs,                          # classes, attributes, cond_at
     ):
-        n = len(channels)//2
-        super().__init__(in_channels, 64, emb, multiple=2**n, **kwargs)
+        n = len(channels)//2; super().__init__(in_channels, 64, emb, multiple=2**n, **kwargs)
         self.downs = nn.ModuleList(Stage(a, b, emb) for a, b in zip((in_channels, *channels), channels[:n + 1]))
         self.ups = nn.ModuleList(Stage(channels[n + i] + channels[n - 1 - i], channels[n + 1 + i], emb) for i in range(n))
         self.out = nn.Conv2d(channels[-1], in_channels, 1)
@@ -210,11 +214,10 @@ class SimpleUNet(Net):
         left = []
         for i, stage in enumerate(self.downs):
             x = stage(F.max_pool2d(x, 2) if i else x, down); left.append(x)
-        left.pop()
-        for stage in self.ups: x = stage(torch.cat([F.interpolate(x, scale_factor=2.), left.pop()], 1), up)
+        for stage, l in zip(self.ups, left[-2::-1]): x = stage(torch.cat([F.interpolate(x, scale_factor=2.), l], 1), up)
         return self.out(x)
 
-# %% ../nbs/03_unet.ipynb #0694efd2
+# %% ../nbs/03_unet.ipynb #f2f7a266
 class CNN(Net):
     "A shallow stack of wide convolutions at full resolution, as in the fifth report."
     def __init__(self,
@@ -234,10 +237,8 @@ class CNN(Net):
             x = self.act(conv(x) + emb(down if i < len(self.convs)//2 else up)[:, :, None, None])
         return self.out(x)
 
-# %% ../nbs/03_unet.ipynb #c543be28
 NETS = dict(unet=UNet, simple=SimpleUNet, cnn=CNN,
-    conv=lambda in_channels=1, **kw: UNet(in_channels, residual=False, **{'channels': (32, 64, 128), **kw}),
-    resnet=lambda in_channels=1, **kw: UNet(in_channels, pool=True, **{'channels': (32, 64, 64), **kw}))
+    conv=partial(UNet, residual=False), resnet=partial(UNet, channels=(32, 64, 64), pool=True))
 
 def make_net(
     name:str,           # unet, simple, conv, resnet or cnn; another name raises ValueError

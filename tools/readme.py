@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from genda.core import code_hash  # noqa: E402
+from genda.results import code_hash  # noqa: E402
 
 def result(name):
     "What a lesson recorded, with the key `stale`; None before its first run."
