@@ -6,13 +6,13 @@
 __all__ = ['PACKAGE', 'lookup', 'Settings', 'settings', 'set_seed', 'check_images', 'show_grid', 'animate', 'fast_dtype',
            'Precision', 'weights_dirs', 'save_weights', 'load_weights']
 
-# %% ../nbs/00_core.ipynb #2de36e5e
+# %% ../nbs/00_core.ipynb #ba1942c2
 import ast, hashlib, json, os
 from configparser import ConfigParser
 from pathlib import Path
 import genda
 
-# %% ../nbs/00_core.ipynb #1c07246a
+# %% ../nbs/00_core.ipynb #12fb5529
 import numpy as np, torch
 from torch import nn, Tensor
 import matplotlib.pyplot as plt
@@ -22,7 +22,7 @@ from fastai.torch_core import default_device, to_float, set_seed as fastai_seed
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 
-# %% ../nbs/00_core.ipynb #33716679
+# %% ../nbs/00_core.ipynb #55e202e7
 def lookup(
     kind:str,   # what is looked up, for the message: 'schedule', 'data set'
     name,       # the name that was asked for; an unknown one raises ValueError
@@ -32,7 +32,7 @@ def lookup(
     if name in table: return table[name]
     raise ValueError(f"unknown {kind} {name!r}: one of {', '.join(map(str, table))}")
 
-# %% ../nbs/00_core.ipynb #16029315
+# %% ../nbs/00_core.ipynb #b7f055a9
 PACKAGE = Path(genda.__file__).parent
 
 def _settings_file():
@@ -43,7 +43,7 @@ def _settings_file():
     packed = PACKAGE/'settings.ini'
     return (packed if packed.is_file() else PACKAGE.parent/'settings.ini'), False
 
-# %% ../nbs/00_core.ipynb #b337b3e6
+# %% ../nbs/00_core.ipynb #9d37c46e
 class Settings(AttrDict):
     "Settings by name, with an error that says where a missing one belongs."
     def __getattr__(self, key):
@@ -55,7 +55,7 @@ def _value(text):
     try: return ast.literal_eval(text)
     except (ValueError, SyntaxError): return text
 
-# %% ../nbs/00_core.ipynb #9e898f08
+# %% ../nbs/00_core.ipynb #00121f04
 def settings(
     budget:str=None, # smoke, lesson, study or full; by default GENDA_BUDGET, else what settings.ini says
 )->Settings:         # budget, seed, root, data, data_dirs, models, results and the keys of the budget's section
@@ -69,18 +69,19 @@ def settings(
     s = Settings(base, budget=budget, file=file, root=root)
     for k in ('data', 'models', 'results'): s[k] = (root/Path(str(base[k])).expanduser()).resolve()
     given = os.environ.get('GENDA_DATA')
+    s.kept = s.results  # the figures that came with the course, wherever new ones go
     if os.environ.get('GENDA_RESULTS'): s.results = Path(os.environ['GENDA_RESULTS']).expanduser().resolve()
     s.data_dirs = ([Path(given).expanduser().resolve()] if given else []) + [s.data]
     return Settings(s, **{k: _value(v) for k, v in numbers.items()})
 
-# %% ../nbs/00_core.ipynb #74d6ef41
+# %% ../nbs/00_core.ipynb #ac04bd6c
 def set_seed(
     seed:int=None, # by default the seed of settings.ini
 ):
     "Seed Python, NumPy and PyTorch."
     fastai_seed(settings().seed if seed is None else seed, reproducible=True)
 
-# %% ../nbs/00_core.ipynb #7f3de4be
+# %% ../nbs/00_core.ipynb #2767af42
 def check_images(
     x:Tensor,          # images [n, c, h, w], float, in [-1, 1]; anything else raises TypeError or ValueError
     channels:int=None, # the number of channels that is wanted, None for any
@@ -96,7 +97,7 @@ def check_images(
         raise ValueError(f"{given} with values {x.amin():.3g} to {x.amax():.3g}: images lie in [-1, 1]")
     return x
 
-# %% ../nbs/00_core.ipynb #1ae38316
+# %% ../nbs/00_core.ipynb #d005afec
 def show_grid(
     images:Tensor,     # [n, c, h, w] in [-1, 1], 1 or 3 channels; values outside are clipped for display
     ncols:int=10,      # images in a row
@@ -122,7 +123,7 @@ def show_grid(
     fig.tight_layout(pad=.2); plt.close(fig)
     return fig
 
-# %% ../nbs/00_core.ipynb #5116664f
+# %% ../nbs/00_core.ipynb #50e5828f
 def animate(
     frames,              # a list of image batches [n, c, h, w] in [-1, 1], one a frame
     ncols:int=10,        # images in a row
@@ -146,7 +147,7 @@ def animate(
     if path: images[0].save(path, **how)
     return HTML(f'<img alt="{alt}" src="data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}">')
 
-# %% ../nbs/00_core.ipynb #aadad789
+# %% ../nbs/00_core.ipynb #0d8818b5
 def fast_dtype(
     device=None,   # a torch device; by default the best that is here
 )->torch.dtype:    # bfloat16 or float16 where the hardware is fast at it, else float32
@@ -157,7 +158,7 @@ def fast_dtype(
     flags = torch.cpu.get_capabilities()
     return torch.bfloat16 if flags.get('avx512_bf16') or flags.get('amx_bf16') or flags.get('bf16') else torch.float32
 
-# %% ../nbs/00_core.ipynb #c9cb3b90
+# %% ../nbs/00_core.ipynb #8eefa9b1
 class Precision(MixedPrecision):
     "Train in the fastest safe number format of the device, images stored channels last."
     order = 1000  # after every other `before_batch`: nothing can fail between it and the forward
@@ -183,14 +184,14 @@ class Precision(MixedPrecision):
     def after_pred(self): pass
     def after_loss(self): pass
 
-# %% ../nbs/00_core.ipynb #2ceb4307
+# %% ../nbs/00_core.ipynb #9347f7d4
 def _sha256(path): return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 def weights_dirs():
     "The folders where `load_weights` looks: what ships with the package, then your own."
     return [PACKAGE/'weights', settings().models]
 
-# %% ../nbs/00_core.ipynb #1c5fd5b0
+# %% ../nbs/00_core.ipynb #b1f1c54f
 def save_weights(
     model:nn.Module,  # its state_dict is what is saved
     name:str,         # file name without ending
@@ -209,7 +210,7 @@ def save_weights(
     part.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8'); part.replace(path.with_suffix('.json'))
     return path
 
-# %% ../nbs/00_core.ipynb #c7afdc3a
+# %% ../nbs/00_core.ipynb #ac3e8f5a
 def load_weights(
     name:str,    # file name without ending; an unknown one raises FileNotFoundError that lists what exists
     folder=None, # by default what ships with the package, then `settings().models`

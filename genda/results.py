@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['code_hash', 'circumstances', 'record', 'study_row']
 
-# %% ../nbs/00a_results.ipynb #8c36c634
+# %% ../nbs/00a_results.ipynb #0ccb0a4d
 import ast, hashlib, inspect, json, platform, sys, time
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from fastai.torch_core import default_device
 from .core import PACKAGE, set_seed, settings
 
-# %% ../nbs/00a_results.ipynb #949a7e6b
+# %% ../nbs/00a_results.ipynb #39379c8d
 def _bare(source):
     "What of Python `source` can change a result: its syntax tree without docstrings and comments."
     tree = ast.parse(source)
@@ -30,7 +30,7 @@ def _modules(source):
 def _fingerprint(*sources):
     return hashlib.sha256('\n'.join(map(_bare, sources)).encode()).hexdigest()[:16]
 
-# %% ../nbs/00a_results.ipynb #06f2fdf4
+# %% ../nbs/00a_results.ipynb #ba9dd15e
 def code_hash(
     notebook:str, # its name without ending, as in nbs/
 )->str:           # 16 hex digits
@@ -47,7 +47,7 @@ def circumstances(
         processor=torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine(),
         versions={k: version(k) for k in ('torch', 'fastai', 'numpy')} | {'python': platform.python_version()})
 
-# %% ../nbs/00a_results.ipynb #328930a8
+# %% ../nbs/00a_results.ipynb #2a8afb75
 _start = time.perf_counter()
 
 def _write(path, content):
@@ -65,7 +65,7 @@ def record(
     if s.budget in ('lesson', 'full'): _write(s.results/f'{notebook}.json', r)
     return r
 
-# %% ../nbs/00a_results.ipynb #19e5f5d4
+# %% ../nbs/00a_results.ipynb #033b190c
 def study_row(
     notebook:str, # the lesson that the row belongs to
     name:str,     # the row's own name, a file name
@@ -73,11 +73,11 @@ def study_row(
     **kwargs,     # what it is called with, stored beside the figures
 ):                # the row as a dict with key `stale`, or None where it was not run yet
     "One row of a long table: stored when it exists, run at the study and full budgets when it does not."
-    s = settings(); path = s.results/'study'/notebook/f'{name}.json'
+    s = settings(); file = Path('study', notebook, f'{name}.json'); path = s.results/file
     used = {getattr(fn.__globals__.get(k), '__module__', None) or '' for k in fn.__code__.co_names}
     modules = sorted(m for m in used if m.startswith('genda.') and m not in ('genda.core', 'genda.results'))
     code = _fingerprint(inspect.getsource(fn), *(Path(sys.modules[m].__file__).read_text(encoding='utf-8') for m in modules))
-    row = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+    row = next((json.loads(p.read_text(encoding='utf-8')) for p in (path, s.kept/file) if p.is_file()), None)
     if row and (s.budget not in ('study', 'full') or (row['code'], row['kwargs']) == (code, kwargs)): return dict(row, stale=row['code'] != code)
     if s.budget not in ('study', 'full'): return None
     set_seed(); start = time.perf_counter(); figures = fn(**kwargs)
