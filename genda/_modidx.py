@@ -62,7 +62,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'genda.ddpm.EMA.after_step': ('ddpm.html#ema.after_step', 'genda/ddpm.py'),
                             'genda.ddpm.EMA.before_fit': ('ddpm.html#ema.before_fit', 'genda/ddpm.py'),
                             'genda.ddpm.EMA.model': ('ddpm.html#ema.model', 'genda/ddpm.py'),
-                            'genda.ddpm.EMA.move': ('ddpm.html#ema.move', 'genda/ddpm.py'),
                             'genda.ddpm.KeepBest': ('ddpm.html#keepbest', 'genda/ddpm.py'),
                             'genda.ddpm.KeepBest.__init__': ('ddpm.html#keepbest.__init__', 'genda/ddpm.py'),
                             'genda.ddpm.KeepBest.after_create': ('ddpm.html#keepbest.after_create', 'genda/ddpm.py'),

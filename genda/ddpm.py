@@ -6,7 +6,7 @@
 __all__ = ['LOSSES', 'Frame', 'DiffusionLoss', 'min_snr', 'DiffusionCB', 'EMA', 'warm_linear', 'diffusion_learner', 'Denoise',
            'denoiser', 'last', 'ddpm', 'generate', 'KeepBest']
 
-# %% ../nbs/05_ddpm.ipynb #b7b1e9a1
+# %% ../nbs/05_ddpm.ipynb #a9d1d2be
 from collections import namedtuple
 from functools import partial
 import math, torch, torch.nn.functional as F
@@ -22,7 +22,7 @@ from fastprogress.fastprogress import progress_bar
 from .core import Precision, check_images, lookup, save_weights
 from .process import GaussianDiffusion
 
-# %% ../nbs/05_ddpm.ipynb #81f9e874
+# %% ../nbs/05_ddpm.ipynb #3d4686cb
 LOSSES = dict(mse=F.mse_loss, l1=F.l1_loss, huber=F.smooth_l1_loss)
 
 class DiffusionLoss(nn.Module):
@@ -40,7 +40,7 @@ class DiffusionLoss(nn.Module):
         if weight is None: return self.distance(pred, target)
         return (weight*self.distance(pred, target, reduction='none').flatten(1).mean(1)).mean()
 
-# %% ../nbs/05_ddpm.ipynb #ec0f4380
+# %% ../nbs/05_ddpm.ipynb #e3819c78
 def min_snr(
     process:GaussianDiffusion, # a process
     t:Tensor,                  # steps [b]
@@ -51,7 +51,7 @@ def min_snr(
     snr = process.snr(t)
     return snr.clamp(max=gamma)/lookup('prediction with a min-SNR weight', predict, dict(x0=torch.ones_like(snr), eps=snr, v=snr + 1))
 
-# %% ../nbs/05_ddpm.ipynb #106ce786
+# %% ../nbs/05_ddpm.ipynb #a043040b
 class DiffusionCB(Callback):
     "Corrupt each batch, and make what was done to it the target."
     order = 10
@@ -77,7 +77,7 @@ class DiffusionCB(Callback):
         self.learn.xb = (xt, t, y, keep) if cond else (xt, t)
         self.learn.yb = (target,) if self.weight is None else (target, self.weight(p, t, self.predict))
 
-# %% ../nbs/05_ddpm.ipynb #f7217727
+# %% ../nbs/05_ddpm.ipynb #53a4f040
 class EMA(Callback):
     "Keep a moving average of the weights, in `model`."
     order = 20
@@ -89,11 +89,16 @@ class EMA(Callback):
     @property
     def model(self): return self.average.module
     def before_fit(self):
-        if self.average is None: self.average = AveragedModel(self.learn.model, multi_avg_fn=self.move, use_buffers=False)
-    def move(self, old, new, n): torch._foreach_lerp_(old, new, 1 - min(self.decay, (1 + float(n))/(10 + float(n))))
-    def after_step(self): self.average.update_parameters(self.learn.model)
+        if self.average is None: self.average = AveragedModel(self.learn.model)
+        self.pairs = [[list(v()) for v in (m.parameters, m.buffers)] for m in (self.model, self.learn.model)]
+    def after_step(self):
+        n = int(self.average.n_averaged); d = min(self.decay, (1 + n)/(10 + n)) if n else 0.
+        (old, old_buffers), (new, new_buffers) = self.pairs
+        with torch.no_grad(): torch._foreach_lerp_(old, new, 1 - d)
+        for a, b in zip(old_buffers, new_buffers): a.copy_(b)
+        self.average.n_averaged += 1
 
-# %% ../nbs/05_ddpm.ipynb #3ee8bcc4
+# %% ../nbs/05_ddpm.ipynb #976c1a7a
 def warm_linear(
     lr:float,        # the highest learning rate
     warm:float=.05,  # share of the run in which it rises
@@ -118,7 +123,7 @@ def diffusion_learner(
     return Learner(dls, model, loss_func=DiffusionLoss(loss), opt_func=opt, wd=.01,
         cbs=[DiffusionCB(process, predict, drop, weight), EMA(decay), Precision(), *L(cbs)], **kwargs)
 
-# %% ../nbs/05_ddpm.ipynb #66ee1670
+# %% ../nbs/05_ddpm.ipynb #9a27ae65
 class Denoise:
     "A function (xt, t) -> guess of x0, made from a network."
     def __init__(self,
@@ -146,7 +151,7 @@ def denoiser(
     "A network as a function (xt, t) -> x0."
     return Denoise(model.eval(), process, predict, y, clip)
 
-# %% ../nbs/05_ddpm.ipynb #afcaa728
+# %% ../nbs/05_ddpm.ipynb #260da82d
 Frame = namedtuple('Frame', 't xt x0')
 
 def last(
@@ -177,7 +182,7 @@ def ddpm(
         xt = process.step(xt, x0, t, s, eta=1., z=z, variance=variance) if s else x0
     yield Frame(0, xt, xt)
 
-# %% ../nbs/05_ddpm.ipynb #7f40a5e7
+# %% ../nbs/05_ddpm.ipynb #4cd87ead
 def generate(
     denoise,            # (xt, t) -> x0 with the method with_y
     process,            # the process to walk back
@@ -199,7 +204,7 @@ def generate(
         out.append(last(sampler(d, process, xT, generator=gen, **kwargs)).clamp(-1, 1).cpu().contiguous())
     return torch.cat(out)
 
-# %% ../nbs/05_ddpm.ipynb #c267fd07
+# %% ../nbs/05_ddpm.ipynb #b547db95
 class KeepBest(Callback):
     "After each epoch score the averaged weights; keep the best."
     order = 40
