@@ -6,13 +6,13 @@
 __all__ = ['PACKAGE', 'lookup', 'Settings', 'settings', 'set_seed', 'check_images', 'show_grid', 'animate', 'fast_dtype',
            'Precision', 'weights_dirs', 'save_weights', 'load_weights']
 
-# %% ../nbs/00_core.ipynb #ba1942c2
+# %% ../nbs/00_core.ipynb #c620aa01
 import ast, hashlib, json, os
 from configparser import ConfigParser
 from pathlib import Path
 import genda
 
-# %% ../nbs/00_core.ipynb #12fb5529
+# %% ../nbs/00_core.ipynb #1f283f24
 import numpy as np, torch
 from torch import nn, Tensor
 import matplotlib.pyplot as plt
@@ -22,7 +22,7 @@ from fastai.torch_core import default_device, to_float, set_seed as fastai_seed
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 
-# %% ../nbs/00_core.ipynb #55e202e7
+# %% ../nbs/00_core.ipynb #b25eb4ae
 def lookup(
     kind:str,   # what is looked up, for the message: 'schedule', 'data set'
     name,       # the name that was asked for; an unknown one raises ValueError
@@ -32,7 +32,7 @@ def lookup(
     if name in table: return table[name]
     raise ValueError(f"unknown {kind} {name!r}: one of {', '.join(map(str, table))}")
 
-# %% ../nbs/00_core.ipynb #b7f055a9
+# %% ../nbs/00_core.ipynb #5679ff60
 PACKAGE = Path(genda.__file__).parent
 
 def _settings_file():
@@ -43,7 +43,7 @@ def _settings_file():
     packed = PACKAGE/'settings.ini'
     return (packed if packed.is_file() else PACKAGE.parent/'settings.ini'), False
 
-# %% ../nbs/00_core.ipynb #9d37c46e
+# %% ../nbs/00_core.ipynb #16c8e02b
 class Settings(AttrDict):
     "Settings by name, with an error that says where a missing one belongs."
     def __getattr__(self, key):
@@ -55,7 +55,7 @@ def _value(text):
     try: return ast.literal_eval(text)
     except (ValueError, SyntaxError): return text
 
-# %% ../nbs/00_core.ipynb #00121f04
+# %% ../nbs/00_core.ipynb #613cfeec
 def settings(
     budget:str=None, # smoke, lesson, study or full; by default GENDA_BUDGET, else what settings.ini says
 )->Settings:         # budget, seed, root, data, data_dirs, models, results and the keys of the budget's section
@@ -74,14 +74,14 @@ def settings(
     s.data_dirs = ([Path(given).expanduser().resolve()] if given else []) + [s.data]
     return Settings(s, **{k: _value(v) for k, v in numbers.items()})
 
-# %% ../nbs/00_core.ipynb #ac04bd6c
+# %% ../nbs/00_core.ipynb #a1b6a14d
 def set_seed(
     seed:int=None, # by default the seed of settings.ini
 ):
     "Seed Python, NumPy and PyTorch."
     fastai_seed(settings().seed if seed is None else seed, reproducible=True)
 
-# %% ../nbs/00_core.ipynb #2767af42
+# %% ../nbs/00_core.ipynb #ccfa536c
 def check_images(
     x:Tensor,          # images [n, c, h, w], float, in [-1, 1]; anything else raises TypeError or ValueError
     channels:int=None, # the number of channels that is wanted, None for any
@@ -97,7 +97,7 @@ def check_images(
         raise ValueError(f"{given} with values {x.amin():.3g} to {x.amax():.3g}: images lie in [-1, 1]")
     return x
 
-# %% ../nbs/00_core.ipynb #d005afec
+# %% ../nbs/00_core.ipynb #b3a7f818
 def show_grid(
     images:Tensor,     # [n, c, h, w] in [-1, 1], 1 or 3 channels; values outside are clipped for display
     ncols:int=10,      # images in a row
@@ -123,7 +123,7 @@ def show_grid(
     fig.tight_layout(pad=.2); plt.close(fig)
     return fig
 
-# %% ../nbs/00_core.ipynb #50e5828f
+# %% ../nbs/00_core.ipynb #15fa263f
 def animate(
     frames,              # a list of image batches [n, c, h, w] in [-1, 1], one a frame
     ncols:int=10,        # images in a row
@@ -141,13 +141,12 @@ def animate(
     sheets = [make_grid(f.detach().float().cpu().clamp(-1, 1)*.5 + .5, nrow=ncols, padding=1) for f in frames]
     if not sheets: raise ValueError("no frames to animate")
     images = [Image.fromarray((x.permute(1, 2, 0)*255).byte().numpy()) for x in sheets]
-    images = [im.resize((im.width*zoom, im.height*zoom), Image.NEAREST) for im in images]
     how = dict(save_all=True, append_images=images[1:], duration=[round(1000/fps)]*(len(images) - 1) + [1500], loop=3)
     buffer = BytesIO(); images[0].save(buffer, 'WEBP', quality=60, method=4, **how)
     if path: images[0].save(path, **how)
-    return HTML(f'<img alt="{alt}" src="data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}">')
+    return HTML(f'<img alt="{alt}" width="{images[0].width*zoom}" style="image-rendering: pixelated" src="data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}">')
 
-# %% ../nbs/00_core.ipynb #0d8818b5
+# %% ../nbs/00_core.ipynb #94a38542
 def fast_dtype(
     device=None,   # a torch device; by default the best that is here
 )->torch.dtype:    # bfloat16 or float16 where the hardware is fast at it, else float32
@@ -158,7 +157,7 @@ def fast_dtype(
     flags = torch.cpu.get_capabilities()
     return torch.bfloat16 if flags.get('avx512_bf16') or flags.get('amx_bf16') or flags.get('bf16') else torch.float32
 
-# %% ../nbs/00_core.ipynb #8eefa9b1
+# %% ../nbs/00_core.ipynb #0d14b542
 class Precision(MixedPrecision):
     "Train in the fastest safe number format of the device, images stored channels last."
     order = 1000  # after every other `before_batch`: nothing can fail between it and the forward
@@ -184,14 +183,14 @@ class Precision(MixedPrecision):
     def after_pred(self): pass
     def after_loss(self): pass
 
-# %% ../nbs/00_core.ipynb #9347f7d4
+# %% ../nbs/00_core.ipynb #7f132a21
 def _sha256(path): return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 def weights_dirs():
     "The folders where `load_weights` looks: what ships with the package, then your own."
     return [PACKAGE/'weights', settings().models]
 
-# %% ../nbs/00_core.ipynb #b1f1c54f
+# %% ../nbs/00_core.ipynb #28342d3a
 def save_weights(
     model:nn.Module,  # its state_dict is what is saved
     name:str,         # file name without ending
@@ -210,7 +209,7 @@ def save_weights(
     part.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8'); part.replace(path.with_suffix('.json'))
     return path
 
-# %% ../nbs/00_core.ipynb #ac3e8f5a
+# %% ../nbs/00_core.ipynb #1b507581
 def load_weights(
     name:str,    # file name without ending; an unknown one raises FileNotFoundError that lists what exists
     folder=None, # by default what ships with the package, then `settings().models`
