@@ -134,6 +134,7 @@ class Level(nn.Module):
         for block, attn in zip(self.blocks, self.attns): x = attn(block(x, e))
         return x
 
+# %% ../nbs/03_unet.ipynb #c0ffee01
 class UNet(Net):
     "The diffusion UNet: residual blocks and attention over levels of halving resolution."
     def __init__(self,
@@ -197,7 +198,6 @@ class Stage(nn.Module):
     def forward(self, x, e):
         x = F.relu(self.norm1(self.conv1(x))) + self.emb(e)[:, :, None, None]
         return F.relu(self.norm2(self.conv2(x)))
-
 class SimpleUNet(Net):
     "A UNet of plain convolutions with BatchNorm, as in the fourth report."
     def __init__(self,
@@ -236,10 +236,8 @@ class CNN(Net):
         for i, (conv, emb) in enumerate(zip(self.convs, self.embs)):
             x = self.act(conv(x) + emb(down if i < len(self.convs)//2 else up)[:, :, None, None])
         return self.out(x)
-
 NETS = dict(unet=UNet, simple=SimpleUNet, cnn=CNN,
     conv=partial(UNet, residual=False), resnet=partial(UNet, channels=(32, 64, 64), pool=True))
-
 def make_net(
     name:str,           # unet, simple, conv, resnet or cnn; another name raises ValueError
     in_channels:int=1,  # channels of the images
