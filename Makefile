@@ -44,7 +44,7 @@ study: $(STAMP) ## fill the long tables in the background, a resumable run a row
 
 test: $(STAMP) ## every check: pytest, then every notebook at the smoke budget
 	$(BIN)/python -m pytest
-	$(SMOKE) $(BIN)/nbdev-test --n_workers 2 --do_print --timing
+	$(SMOKE) $(BIN)/nbdev-test --n-workers 2 --do-print --timing
 
 readme: $(STAMP) ## write the table of lessons in README.md anew from results/
 	$(BIN)/python tools/readme.py
