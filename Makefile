@@ -64,4 +64,4 @@ constraints: $(STAMP) ## write constraints.txt anew from what is installed; run 
 	   $(BIN)/python -m pip freeze --all --exclude genda --exclude pip | grep -v -E '^(nvidia-|cuda-|triton=)' | sed 's/+[a-z0-9.]*$$//'; } > constraints.txt
 
 clean:        ## remove what was built (not .venv, data, models or runs)
-	rm -rf _proc docs/_build docs/lessons docs/results.md dist .pytest_cache
+	rm -rf _proc docs/_build docs/jupyter_execute docs/lessons docs/results.md dist .pytest_cache
