@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'Frame', 'DiffusionLoss', 'min_snr', 'DiffusionCB', 'EMA', 'warm_linear', 'diffusion_learner', 'Denoise',
-           'denoiser', 'last', 'ddpm', 'generate', 'KeepBest']
+           'denoiser', 'last', 'ddpm', 'ByteCount', 'memory_free', 'generate', 'KeepBest']
 
 # %% ../nbs/05_ddpm.ipynb #a9d1d2be
 from collections import namedtuple
 from functools import partial
-import math, torch, torch.nn.functional as F
+import math, psutil, torch, torch.nn.functional as F
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from fastcore.foundation import L
 from fastai.learner import Learner
 from fastai.callback.core import Callback
@@ -182,6 +184,21 @@ def ddpm(
         xt = process.step(xt, x0, t, s, eta=1., z=z, variance=variance) if s else x0
     yield Frame(0, xt, xt)
 
+# %% ../nbs/05_ddpm.ipynb #665e7827
+class ByteCount(TorchDispatchMode):
+    "Count the bytes of all tensors made under it, in `n`."
+    def __init__(self): super().__init__(); self.n = 0
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.n += sum(o.numel()*o.element_size() for o in tree_leaves(out) if isinstance(o, Tensor))
+        return out
+
+def memory_free(
+    device, # a torch device
+)->int:     # bytes
+    "Memory that is free on a device."
+    return torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else psutil.virtual_memory().available
+
 # %% ../nbs/05_ddpm.ipynb #4cd87ead
 def generate(
     denoise,            # (xt, t) -> x0 with the method with_y
@@ -190,14 +207,17 @@ def generate(
     y=None,             # conditions [n] or [n, k]; with None say `n`
     n:int=None,         # how many, where no conditions are given
     sampler=ddpm,       # a generator of frames (denoise, process, xT, generator=..., **kwargs)
-    bs:int=250,         # images at a time
+    bs:int=250,         # images at a time; fewer where half of `memory` would not hold them
     seed:int=0,         # of all noise
+    memory:int=None,    # bytes; by default what is free
     progress:bool=True, # show a bar
     **kwargs,           # handed to the sampler: steps, variance, ...
 )->Tensor:              # [n, c, h, w] in [-1, 1], on the CPU
     "Images drawn batch by batch."
     n = n if y is None else len(y); gen = torch.Generator().manual_seed(seed)
     device = next(denoise.model.parameters(), torch.zeros(1)).device; out = []
+    with torch.no_grad(), ByteCount() as one: (denoise if y is None else denoise.with_y(y[:1].to(device)))(torch.zeros(1, *shape, device=device), 1)
+    bs = max(1, min(bs, (memory or memory_free(device))//(2*one.n + 1)))
     for i in progress_bar(range(0, n, bs), display=progress):
         b = min(bs, n - i); xT = process.prior((b, *shape), generator=gen).to(device).to(memory_format=torch.channels_last)
         d = denoise if y is None else denoise.with_y(y[i:i + b].to(device))

@@ -6,7 +6,8 @@
 __all__ = ['code_hash', 'circumstances', 'record', 'study_row']
 
 # %% ../nbs/00a_results.ipynb #0ccb0a4d
-import ast, hashlib, inspect, json, platform, sys, time
+import ast, hashlib, inspect, json, platform, time
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 import torch
@@ -23,22 +24,57 @@ def _bare(source):
             body[0].value = ast.Constant(None)
     return ast.unparse(tree)
 
-def _modules(source):
-    "Names of the genda modules that `source` imports."
-    return sorted({n.module.split('.')[1] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('genda.')})
-
 def _fingerprint(*sources):
     return hashlib.sha256('\n'.join(map(_bare, sources)).encode()).hexdigest()[:16]
 
 # %% ../nbs/00a_results.ipynb #ba9dd15e
+@cache
+def _top(module):
+    "What stands at the top of a genda module: name -> source, name -> where it is imported from, and names that a decorator registers."
+    defined, imported, registered = {}, {}, []
+    for node in ast.parse((PACKAGE/f'{module}.py').read_text(encoding='utf-8')).body:
+        names = [node.name] if hasattr(node, 'name') else [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        if isinstance(node, ast.ImportFrom) and node.level: imported |= {a.asname or a.name: (node.module, a.name) for a in node.names}
+        elif '__all__' not in names: defined |= dict.fromkeys(names, ast.unparse(node))
+        if any(_names(ast.unparse(d)) & set(defined) for d in getattr(node, 'decorator_list', [])): registered += names
+    return defined, imported, registered
+
+def _names(source):
+    "All plain names in Python `source`."
+    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+
+# %% ../nbs/00a_results.ipynb #660686e9
+def _reached(
+    todo, # pairs (genda module, name)
+)->list:  # their sources and all that these use in turn, in a fixed order
+    "What of genda is reached from some names. Drawing cannot change a figure and is left out."
+    found, todo = {}, list(todo)
+    while todo:
+        module, name = todo.pop()
+        defined, imported, registered = _top(module)
+        if name in imported: todo.append(imported[name])
+        if name not in defined or (module, name) in found or name in ('show_grid', 'animate', 'record', 'study_row'): continue
+        found[module, name] = defined[name]
+        todo += [(module, n) for n in (_names(defined[name]) | set(registered)) & (set(defined) | set(imported))]
+    return [found[k] for k in sorted(found)]
+
+def _imports(source):
+    "Pairs (genda module, name) that `source` imports."
+    return [(n.module.split('.')[1], a.name) for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('genda.') for a in n.names]
+
+# %% ../nbs/00a_results.ipynb #1bcc36b0
 def code_hash(
-    notebook:str, # its name without ending, as in nbs/
-)->str:           # 16 hex digits
-    "A fingerprint of a lesson's code cells and of the genda modules that they import."
+    notebook:str,     # its name without ending, as in nbs/
+    budget:str=None,  # whose numbers count; by default the active one's
+)->str:               # 16 hex digits
+    "A fingerprint of a lesson's code cells, the settings that they name and what of genda they reach."
     nb = json.loads((settings().root/'nbs'/f'{notebook}.ipynb').read_text(encoding='utf-8'))
     code = '\n'.join(''.join(c['source']) for c in nb['cells'] if c['cell_type'] == 'code')
-    return _fingerprint(code, *((PACKAGE/f'{m}.py').read_text(encoding='utf-8') for m in _modules(code) if m not in ('core', 'results')))
+    asked = {n.attr for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Attribute)}
+    numbers = {k: v for k, v in sorted(settings(budget).items()) if k in asked and isinstance(v, (int, float, tuple))}
+    return _fingerprint(code, repr(numbers), *_reached(_imports(code)))
 
+# %% ../nbs/00a_results.ipynb #bc93777f
 def circumstances(
 )->dict: # budget, seed, cores, device, processor, versions
     "Under which conditions a figure came about."
@@ -74,9 +110,8 @@ def study_row(
 ):                # the row as a dict with key `stale`, or None where it was not run yet
     "One row of a long table: stored when it exists, run at the study and full budgets when it does not."
     s = settings(); file = Path('study', notebook, f'{name}.json'); path = s.results/file
-    used = {getattr(fn.__globals__.get(k), '__module__', None) or '' for k in fn.__code__.co_names}
-    modules = sorted(m for m in used if m.startswith('genda.') and m not in ('genda.core', 'genda.results'))
-    code = _fingerprint(inspect.getsource(fn), *(Path(sys.modules[m].__file__).read_text(encoding='utf-8') for m in modules))
+    source = inspect.getsource(fn); used = {k: getattr(fn.__globals__.get(k), '__module__', None) or '' for k in _names(source)}
+    code = _fingerprint(source, *_reached((m.removeprefix('genda.'), k) for k, m in used.items() if m.startswith('genda.')))
     row = next((json.loads(p.read_text(encoding='utf-8')) for p in (path, s.kept/file) if p.is_file()), None)
     if row and (s.budget not in ('study', 'full') or (row['code'], row['kwargs']) == (code, kwargs)): return dict(row, stale=row['code'] != code)
     if s.budget not in ('study', 'full'): return None

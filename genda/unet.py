@@ -7,10 +7,11 @@ __all__ = ['NETS', 'time_embedding', 'ResBlock', 'Attention', 'Condition', 'Net'
            'CNN', 'make_net']
 
 # %% ../nbs/03_unet.ipynb #2efc8309
+from contextlib import nullcontext
 from functools import partial
-from math import log
-import torch, torch.nn.functional as F
+import math, torch, torch.nn.functional as F
 from torch import nn, Tensor
+from torch.nn.attention import sdpa_kernel, SDPBackend
 from .core import lookup
 
 # %% ../nbs/03_unet.ipynb #0d370681
@@ -20,7 +21,7 @@ def time_embedding(
     period:float=10000.,# the slowest clock turns once in 2 pi `period` steps
 )->Tensor:              # [b, dim] in [-1, 1]: sines, then cosines
     "The sinusoidal embedding of steps."
-    f = torch.exp(-log(period)*torch.arange(dim//2, device=t.device)/(dim//2))
+    f = torch.exp(-math.log(period)*torch.arange(dim//2, device=t.device)/(dim//2))
     angle = t[:, None].float()*f
     return torch.cat([angle.sin(), angle.cos()], 1)
 
@@ -60,8 +61,9 @@ class Attention(nn.Module):
         b, c, h, w = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = self.qkv(tokens).view(b, h*w, 3, self.heads, c//self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, h*w, c)
-        return x + self.out(mixed).transpose(1, 2).reshape(b, c, h, w)
+        plain = q.dtype == torch.bfloat16 and q.device.type == 'cpu'
+        with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext(): mixed = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(mixed.transpose(1, 2).reshape(b, h*w, c)).transpose(1, 2).reshape(b, c, h, w)
 
 # %% ../nbs/03_unet.ipynb #81c5130a
 class Condition(nn.Module):

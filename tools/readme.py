@@ -11,7 +11,7 @@ def result(name):
     path = ROOT/'results'/f'{name}.json'
     if not path.is_file(): return None
     r = json.loads(path.read_text(encoding='utf-8'))
-    return dict(r, stale=r['code'] != code_hash(name))
+    return dict(r, stale=r['code'] != code_hash(name, r['budget']))
 
 def lessons():
     "Path, title, promise and result of every lesson, in order."
