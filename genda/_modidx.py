@@ -175,6 +175,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'genda.process._linear_rescaled': ('process.html#_linear_rescaled', 'genda/process.py'),
                                'genda.process._sigmoid': ('process.html#_sigmoid', 'genda/process.py')},
             'genda.results': { 'genda.results._bare': ('results.html#_bare', 'genda/results.py'),
+                               'genda.results._code': ('results.html#_code', 'genda/results.py'),
                                'genda.results._fingerprint': ('results.html#_fingerprint', 'genda/results.py'),
                                'genda.results._imports': ('results.html#_imports', 'genda/results.py'),
                                'genda.results._names': ('results.html#_names', 'genda/results.py'),

@@ -63,13 +63,18 @@ def _imports(source):
     return [(n.module.split('.')[1], a.name) for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('genda.') for a in n.names]
 
 # %% ../nbs/00a_results.ipynb #1bcc36b0
+def _code(notebook):
+    "The code cells of a notebook as one text; nothing where there is no such notebook."
+    path = settings().root/'nbs'/f'{notebook}.ipynb'
+    if not path.is_file(): return ''
+    return '\n'.join(''.join(c['source']) for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code')
+
 def code_hash(
     notebook:str,     # its name without ending, as in nbs/
     budget:str=None,  # whose numbers count; by default the active one's
 )->str:               # 16 hex digits
     "A fingerprint of a lesson's code cells, the settings that they name and what of genda they reach."
-    nb = json.loads((settings().root/'nbs'/f'{notebook}.ipynb').read_text(encoding='utf-8'))
-    code = '\n'.join(''.join(c['source']) for c in nb['cells'] if c['cell_type'] == 'code')
+    code = _code(notebook)
     asked = {n.attr for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Attribute)}
     numbers = {k: v for k, v in sorted(settings(budget).items()) if k in asked and isinstance(v, (int, float, tuple))}
     return _fingerprint(code, repr(numbers), *_reached(_imports(code)))
@@ -110,8 +115,9 @@ def study_row(
 ):                # the row as a dict with key `stale`, or None where it was not run yet
     "One row of a long table: stored when it exists, run at the study and full budgets when it does not."
     s = settings(); file = Path('study', notebook, f'{name}.json'); path = s.results/file
-    source = inspect.getsource(fn); used = {k: getattr(fn.__globals__.get(k), '__module__', None) or '' for k in _names(source)}
-    code = _fingerprint(source, *_reached((m.removeprefix('genda.'), k) for k, m in used.items() if m.startswith('genda.')))
+    own, where = notebook.partition('_')[2], {name: module for module, name in _imports(_code(notebook))}
+    if (PACKAGE/f'{own}.py').is_file(): where |= dict.fromkeys(_top(own)[0], own)
+    source = inspect.getsource(fn); code = _fingerprint(source, *_reached((where[k], k) for k in _names(source) if k in where))
     row = next((json.loads(p.read_text(encoding='utf-8')) for p in (path, s.kept/file) if p.is_file()), None)
     if row and (s.budget not in ('study', 'full') or (row['code'], row['kwargs']) == (code, kwargs)): return dict(row, stale=row['code'] != code)
     if s.budget not in ('study', 'full'): return None
