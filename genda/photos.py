@@ -72,18 +72,21 @@ _ATTR = '''5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bang
     No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings
     Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young'''.split()
 
+def _lines(path):
+    try: return Path(path).read_text(encoding='utf-8').rstrip().splitlines()
+    except ValueError as e: raise DataError(f'{path} is no text: {e}') from None
+
 def read_attributes(
     path,   # list_attr_celeba.txt: a line with the count, one with forty names, then a file name and forty times 1 or -1 a line
 )->dict:    # file name -> list of forty 0 or 1; DataError names the line that is wrong
     "The attributes of CelebA, by file name."
-    count, head, *lines = Path(path).read_text().splitlines()[:2] + [l for l in Path(path).read_text().splitlines()[2:] if l.strip()]
+    count, head, *lines = _lines(path) + ['']*2; lines, rows = lines[:-2], {}
     if head.split() != _ATTR: raise DataError(f'{path}: line 2 does not hold the {len(_ATTR)} names of CelebA')
-    rows = {}
     for i, l in enumerate(lines, 3):
-        f, *v = l.split()
+        f, *v = l.split() or ['']
         if len(v) != len(_ATTR) or not set(v) <= {'1', '-1'}: raise DataError(f'{path}: line {i} ({f}) is not a name and {len(_ATTR)} times 1 or -1')
         rows[f] = [int(k == '1') for k in v]
-    if not len(rows) == len(lines) == int(count): raise DataError(f'{path} announces {count} rows and holds {len(lines)}, for {len(rows)} images')
+    if {count.strip()} != {str(len(lines)), str(len(rows))}: raise DataError(f'{path} announces {count} rows and holds {len(lines)}, for {len(rows)} images')
     return rows
 
 # %% ../nbs/01d_photos.ipynb #6ae810ce
@@ -109,9 +112,10 @@ def read_celeba(
     size:int=64, crop:str='sde', # as in `crop_face`
 )->tuple:                     # uint8 [n, size, size, 3], attributes [n, 40]; DataError names an image without a row, or one that is none
     "Aligned faces and their attributes: of a published part, or all of them where `parts` is None."
-    attr, x, y = read_attributes(rows), [], []
-    part = dict(l.split() for l in Path(parts).read_text().splitlines() if l.strip()) if parts else {}
-    k = dict(train='0', valid='1', test='2')[split]
+    attr, x, y, k = read_attributes(rows), [], [], dict(train='0', valid='1', test='2')[split]
+    cells = [l.split() for l in _lines(parts)] if parts else []
+    if bad := [i for i, c in enumerate(cells, 1) if len(c) != 2 or c[1] not in ('0', '1', '2')]: raise DataError(f'{parts}: line {bad[0]} is not a name and 0, 1 or 2')
+    part = dict(cells)
     for name, content in members(images, lambda n: is_image(n) and part.get(n.split('/')[-1], k) == k):
         for file, table in ((rows, attr), (parts, part or attr)):
             if name.split('/')[-1] not in table: raise DataError(f'{images}: {name} has no row in {file}')
@@ -140,13 +144,18 @@ def _celeba_fetch(name):
 
 def _celeba_size(): a = _celeba_files()[0]; return len(read_arrays(a, 'x', 'attr')[1]) if a else 202_599
 
+def _celeba_arrays(path):
+    x, y = read_arrays(path, 'x', 'attr')
+    with np.load(path, allow_pickle=False) as f: names = f['names'].tolist() if 'names' in f.files else _ATTR
+    if names != _ATTR or y.shape[1:] != (len(_ATTR),) or not set(np.unique(y).tolist()) <= {-1, 0, 1}:
+        raise DataError(f"{path}: attr {y.shape} of {y.min()} to {y.max()}: wanted [n, {len(_ATTR)}] of 0 (or -1) and 1, with CelebA's names in its order")
+    return x, (y > 0).astype(np.uint8)
+
 @register('celeba', 'download', _celeba_size, 64, 40, 'CelebA, aligned (Liu, Luo, Wang, Tang 2015); 40 attributes', 'non-commercial research; not to be passed on',
           names=_ATTR, ready=lambda: any(_celeba_files()[:1]) or all(_celeba_files()[1:3]), instead='mnistm')
 def _celeba(split, size=64, crop='sde', folder=None):
     lookup('crop', crop, CROPS); arrays, images, rows, parts = _celeba_files(folder)
-    if arrays:
-        x, y = kept('celeba', [arrays], partial(read_arrays, arrays, 'x', 'attr'))
-        return carve(x, (y > 0).astype(np.uint8), split)
+    if arrays: return carve(*kept('celeba', [arrays], partial(_celeba_arrays, arrays)), split)
     if folder and not (images and rows): raise DataError(f'{folder} lacks {_ROWS if images else "img_align_celeba, its zip, or .jpg files"}')
     if not images: images, parts = _celeba_fetch(_IMAGES), parts or _celeba_fetch(_PARTS)
     rows = rows or _celeba_fetch(_ROWS)
