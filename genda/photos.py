@@ -20,7 +20,7 @@ from .core import lookup, settings
 from .images import carve
 from .files import DataError, fetch, search
 from .formats import count_classes, find, is_image, kept, members, read_arrays, read_batches, read_classes
-from .data import SETS, domain_dls, ready, register, _mnistm as _blended
+from .data import SETS, digits, domain_dls, ready, register, _mnistm as _blended
 
 # %% ../nbs/01d_photos.ipynb #7ed5ea2b
 _C10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
@@ -33,7 +33,6 @@ _C100 = '''apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bo
 
 # %% ../nbs/01d_photos.ipynb #729691a7
 def _cifar_path(name, cls): return find(cls.base_folder, cls.filename, f'{name}.zip', name)
-
 def _cifar_size(name, cls):
     path = _cifar_path(name, cls)
     return count_classes(path, ('train', 'test')) if path and path.stem == name else 60_000
@@ -51,7 +50,6 @@ for _name, _cls, _names in (('cifar10', tv.CIFAR10, _C10), ('cifar100', tv.CIFAR
 
 # %% ../nbs/01d_photos.ipynb #e7bf5518
 _SVHN = type('SVHN', (tv.SVHN,), dict(_check_integrity=lambda self: True))  # its checksum is asked for when the file is fetched
-
 def _svhn_path(part): name = tv.SVHN.split_list[part][1]; return find(name, f'svhn/{name}', f'SVHN/{name}')
 
 @register('svhn', 'download', 99_289, 32, 10, 'Street View House Numbers (Netzer et al. 2011); published 73,257 for training, 26,032 for test',
@@ -86,8 +84,16 @@ def read_attributes(
         f, *v = l.split() or ['']
         if len(v) != len(_ATTR) or not set(v) <= {'1', '-1'}: raise DataError(f'{path}: line {i} ({f}) is not a name and {len(_ATTR)} times 1 or -1')
         rows[f] = [int(k == '1') for k in v]
-    if {count.strip()} != {str(len(lines)), str(len(rows))}: raise DataError(f'{path} announces {count} rows and holds {len(lines)}, for {len(rows)} images')
+    if {count.strip()} != {str(len(lines)), str(len(rows))}:
+        raise DataError(f'{path} announces {count} rows and holds {len(lines)}, for {len(rows)} images')
     return rows
+
+def _read_parts(path):
+    "The published part of each image: file name -> '0' for train, '1' for valid, '2' for test."
+    cells = [l.split() for l in _lines(path)]
+    for i, c in enumerate(cells, 1):
+        if len(c) != 2 or c[1] not in ('0', '1', '2'): raise DataError(f'{path}: line {i} is not a name and 0, 1 or 2')
+    return dict(cells)
 
 # %% ../nbs/01d_photos.ipynb #6ae810ce
 CROPS = dict(sde=(19, 39, 159, 179), ddim=(25, 57, 153, 185))  # left, top, right, bottom in 178 x 218
@@ -112,21 +118,21 @@ def read_celeba(
     size:int=64, crop:str='sde', # as in `crop_face`
 )->tuple:                     # uint8 [n, size, size, 3], attributes [n, 40]; DataError names an image without a row, or one that is none
     "Aligned faces and their attributes: of a published part, or all of them where `parts` is None."
-    attr, x, y, k = read_attributes(rows), [], [], dict(train='0', valid='1', test='2')[split]
-    cells = [l.split() for l in _lines(parts)] if parts else []
-    if bad := [i for i, c in enumerate(cells, 1) if len(c) != 2 or c[1] not in ('0', '1', '2')]: raise DataError(f'{parts}: line {bad[0]} is not a name and 0, 1 or 2')
-    part = dict(cells)
-    for name, content in members(images, lambda n: is_image(n) and part.get(n.split('/')[-1], k) == k):
+    attr, part, x, y = read_attributes(rows), _read_parts(parts) if parts else {}, [], []
+    k = dict(train='0', valid='1', test='2')[split]; ours = lambda f: part.get(f, k) == k
+    found, n = members(images, lambda name: is_image(name) and ours(name.split('/')[-1])), sum(map(ours, attr))
+    if n > 5000: print(f'decoding {n:,} images of {images}, once')
+    for name, content in found:
+        f = name.split('/')[-1]
         for file, table in ((rows, attr), (parts, part or attr)):
-            if name.split('/')[-1] not in table: raise DataError(f'{images}: {name} has no row in {file}')
+            if f not in table: raise DataError(f'{images}: {name} has no row in {file}')
         try: x.append(np.asarray(crop_face(Image.open(BytesIO(content)), size, crop)))
         except Exception as e: raise DataError(f'{images}: {name} is no aligned face that can be read ({e})') from None
-        y.append(attr[name.split('/')[-1]])
+        y.append(attr[f])
     if not x: raise DataError(f'{images} holds no images of this part ({split})')
-    if (n := sum(part.get(f, k) == k for f in attr)) > len(x): warnings.warn(f'{images} holds {len(x):,} of the {n:,} images ({split}) that {rows} names')
+    if n > len(x): warnings.warn(f'{images} holds {len(x):,} of the {n:,} images ({split}) that {rows} names')
     return np.stack(x), np.array(y)
 
-# %% ../nbs/01d_photos.ipynb #e48db40d
 def _celeba_files(folder=None):
     "Where the arrays, or images, attributes and parts, of CelebA lie; None what does not."
     roots = [Path(folder).expanduser()] if folder else [*search('celeba'), *search('CelebA')]
@@ -134,6 +140,7 @@ def _celeba_files(folder=None):
     images = first(_IMAGES[:-4], _IMAGES) or next((r for r in roots if any(r.glob('*.jpg'))), None)
     return None if images or folder else find('celeba64.npz', 'celeba.npz'), images, first(_ROWS), first(_PARTS)
 
+# %% ../nbs/01d_photos.ipynb #e48db40d
 def _celeba_fetch(name):
     "One file of CelebA from Google Drive, or how to put it there by hand."
     dest = settings().data/'celeba'/name; code, md5 = next((c, m) for c, m, n in tv.CelebA.file_list if n == name)
@@ -142,7 +149,8 @@ def _celeba_fetch(name):
         raise DataError(f'{e}\nGoogle Drive often refuses. By hand: get {_IMAGES}, {_ROWS} and {_PARTS} by way of '
                         f'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and put them as they are into {dest.parent}.') from None
 
-def _celeba_size(): a = _celeba_files()[0]; return len(read_arrays(a, 'x', 'attr')[1]) if a else 202_599
+def _celeba_size(): arrays = _celeba_files()[0]; return len(read_arrays(arrays, 'x', 'attr')[1]) if arrays else 202_599
+def _celeba_ready(): arrays, images, rows, _ = _celeba_files(); return bool(arrays or images and rows)
 
 def _celeba_arrays(path):
     x, y = read_arrays(path, 'x', 'attr')
@@ -152,23 +160,26 @@ def _celeba_arrays(path):
     return x, (y > 0).astype(np.uint8)
 
 @register('celeba', 'download', _celeba_size, 64, 40, 'CelebA, aligned (Liu, Luo, Wang, Tang 2015); 40 attributes', 'non-commercial research; not to be passed on',
-          names=_ATTR, ready=lambda: any(_celeba_files()[:1]) or all(_celeba_files()[1:3]), instead='mnistm')
-def _celeba(split, size=64, crop='sde', folder=None):
-    lookup('crop', crop, CROPS); arrays, images, rows, parts = _celeba_files(folder)
+          names=_ATTR, ready=_celeba_ready, instead='mnistm')
+def _celeba(split, size=64, crop=None, folder=None):
+    arrays, images, rows, parts = _celeba_files(folder)
+    if arrays and crop: raise ValueError(f'crop={crop!r} needs the images: the faces of {arrays} are already cut')
     if arrays: return carve(*kept('celeba', [arrays], partial(_celeba_arrays, arrays)), split)
+    lookup('crop', crop := crop or 'sde', CROPS)
     if folder and not (images and rows): raise DataError(f'{folder} lacks {_ROWS if images else "img_align_celeba, its zip, or .jpg files"}')
     if not images: images, parts = _celeba_fetch(_IMAGES), parts or _celeba_fetch(_PARTS)
     rows = rows or _celeba_fetch(_ROWS)
-    x, y = kept('celeba', [p for p in (images, rows, parts) if p], partial(read_celeba, images, rows, parts, split, size, crop), parts and split, size, crop)
+    make = partial(read_celeba, images, rows, parts, split, size, crop)
+    x, y = kept('celeba', [p for p in (images, rows, parts) if p], make, parts and split, size, crop)
     return (x, y) if parts else carve(x, y, split)
 
 # %% ../nbs/01d_photos.ipynb #7c2e161e
 def _mnistm(split, size=None, blend_seed=0, published=False):
     if not published: return _blended(split, size or 28, blend_seed)
     part = 'test' if split == 'test' else 'train'
-    if not (path := find('mnistm.npz', 'mnist_m.npz')): raise DataError(f"no mnistm.npz in {' or '.join(map(str, search('')))}; without published=True it is made here")
+    path = find('mnistm.npz', 'mnist_m.npz')
+    if not path: raise DataError(f"no mnistm.npz in {' or '.join(map(str, settings().data_dirs))}; without published=True it is made here")
     return carve(*kept('mnistm-published', [path], partial(read_arrays, path, f'x_{part}', f'y_{part}'), part), split, published=True)
-
 SETS['mnistm'].read = _mnistm
 
 # %% ../nbs/01d_photos.ipynb #d757fa69
@@ -189,7 +200,8 @@ def _domain(family, group, split, size=64, folder=None):
     f = FAMILIES[family]; path = Path(folder).expanduser() if folder else find(*f.places)
     if not (path and path.exists()):
         where = path or f"{', '.join(f.places)}: none of them is in {' or '.join(str(d) for d in settings().data_dirs)}"
-        raise DataError(f'{where}. It is not fetched: get {family} by way of the page of its authors ({f.source}) and put its folder or zip there, or say folder=')
+        raise DataError(f'{where}. It is not fetched: get {family} by way of the page of its authors ({f.source}) '
+                        'and put its folder or zip there, or say folder=')
     return carve(*kept(family, [path], partial(read_classes, path, group, f.names, size), group, size), split)
 
 def _domain_size(family, group, published): path = find(*FAMILIES[family].places); return count_classes(path, [group]) if path else published
@@ -209,9 +221,11 @@ def pair_sets(
     both = next((c for c in cuts if c[0] in SETS and c[1] in SETS), None)
     if not both: raise ValueError(f"unknown pair {name!r}: a pair is named as 'mnist-usps' or 'pacs photo-sketch', of two of {', '.join(SETS)}")
     a, b = both; p, q = SETS[a].names, SETS[b].names
-    if a == b or {a, b} == {'mnist', 'mnist5k'}: raise ValueError(f'{a} and {b} show the same images: a pair takes two sets')
+    if a == b or {a, b} == {'mnist', 'mnist5k'} or (a, b) == ('mnistm', 'mnist5k') and digits() == 'mnist':
+        raise ValueError(f'{a} and {b} are made of the same images: what is tested on the one was trained on in the other')
     if list(p) != list(q):
-        only = [f"only in {k}: {', '.join(no[:5])}{' ...' if len(no) > 5 else ''}" for k, no in ((a, [v for v in p if v not in q]), (b, [v for v in q if v not in p])) if no]
+        apart = {a: [v for v in p if v not in q], b: [v for v in q if v not in p]}
+        only = [f"only in {k}: {', '.join(no[:5])}{' ...' if len(no) > 5 else ''}" for k, no in apart.items() if no]
         raise ValueError(f"{a} ({len(p)}) and {b} ({len(q)}) differ in their classes: {'; '.join(only) or 'the order is another'}")
     return both
 

@@ -10,7 +10,7 @@ from torchvision import datasets as tv
 from genda import data, files, photos
 from genda.core import settings
 from genda.files import DataError
-from genda.formats import members, plain_pickle
+from genda.formats import members, plain_pickle, read_batches
 from test_data_faults import FILES, idx, server  # the server is a fixture
 
 rng = np.random.RandomState(0)
@@ -134,6 +134,8 @@ def test_cifar(own, name, cls, key, packed):
     else: [put(own/cls.base_folder/f, b) for f, b in content.items()]
     assert data.ready(name)
     x, y = data.load_raw(name, 'test'); assert (x.numpy() == test[0]).all() and y.tolist() == test[1]
+    x, y = read_batches(own/(cls.filename if packed else cls.base_folder), [f for f, _ in cls.train_list], 100)
+    assert (x == train[0]).all() and y.tolist() == train[1]  # in the order asked for, not in the archive's
     x, y = data.load_raw(name, 'train+valid')
     assert by_bytes(x, y) == {a.transpose(1, 2, 0).tobytes(): k for a, k in zip(*train)}
 
@@ -285,6 +287,7 @@ def test_celeba_arrays(own, celeba):
     for attr in (celeba.attr.astype(np.int8), (2*celeba.attr - 1).astype(np.int8)):  # no is 0 or -1
         np.savez(own/'celeba64.npz', x=x, attr=attr, names=data.SETS['celeba'].names)
         assert by_bytes(*data.load_raw('celeba', 'all')) == want
+    with pytest.raises(ValueError, match='already cut'): data.load_raw('celeba', crop='ddim')
 
 @pytest.mark.parametrize('what, said', [(dict(x=noise(4, 64, 64, 3)), 'lacks attr'), (dict(x=noise(4, 64, 64, 3), attr=np.ones((3, 40), int)), 'wanted uint8'),
     (dict(x=noise(4, 64, 64, 3)/2, attr=np.ones((4, 40), int)), 'wanted uint8'), (dict(x=noise(4, 64, 64, 3), attr=np.ones((4, 39), int)), r'wanted \[n, 40\]'),
@@ -394,3 +397,11 @@ def test_pairs(own):
     assert xs.shape == xt.shape == (4, 1, 28, 28)
     with pytest.raises(DataError, match="optdigits-mnist5k"): photos.pair_dls('officehome clipart-realworld')
     with pytest.raises(ValueError, match='pacs_photo .7. and mnist .10. differ'): photos.pair_dls('pacs_photo-mnist')
+
+def test_pairs_do_not_leak(own):
+    assert photos.pair_sets('mnistm-mnist5k') == ('mnistm', 'mnist5k')  # both split alike where mnistm is made of mnist5k
+    for part, n in (('train', 30), ('t10k', 10)):
+        for kind, a in (('images-idx3', noise(n, 28, 28)), ('labels-idx1', np.arange(n)%10)): put(own/'MNIST'/'raw'/f'{part}-{kind}-ubyte.gz', idx(a))
+    for pair in ('mnistm-mnist5k', 'mnist-mnist5k', 'mnist5k-mnist', 'mnist-mnist'):
+        with pytest.raises(ValueError, match='same images'): photos.pair_sets(pair)
+    assert photos.pair_sets('mnist5k-mnistm') and photos.pair_sets('mnistm-mnist')
