@@ -19,10 +19,10 @@ from fastai.data.core import DataLoaders
 from fastai.torch_core import default_device
 from .core import lookup, settings
 from .images import BatchDL, ImageData, PairData, PairDL, carve, resize, stratified, to_signed
-from .files import DataError, cached, class_names, fetch, idx_ready, read_folder, read_idx, search
+from .files import DataError, Growing, cached, class_names, fetch, idx_ready, read_folder, read_idx, search
 
 # %% ../nbs/01_data.ipynb #b60e6b45
-SETS = {}
+SETS = Growing('genda.photos')  # more sets, in modules of later lessons
 
 def register(
     name:str,                # what `load` calls it
