@@ -154,7 +154,7 @@ def _entry(name):
     if p.is_dir():
         return AttrDict(name=str(name), names=class_names(p), read=partial(read_folder, p))
     if p.is_absolute() or len(p.parts) > 1: raise FileNotFoundError(f"no folder {name}; by name there are: {', '.join(SETS)}")
-    return lookup('data set', name, SETS)
+    return lookup('data set', name, SETS | dict.fromkeys(['and, once imported, those of genda.faces and genda.shapes']))
 
 def _parts(split):
     parts = ['train', 'valid', 'test'] if split == 'all' else split.split('+')

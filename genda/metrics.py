@@ -19,18 +19,18 @@ from .images import to_bytes
 # %% ../nbs/04_metrics.ipynb #2a286f12
 def _conv(i, o, k=3, stride=1): return nn.Sequential(nn.Conv2d(i, o, k, stride, k//2, bias=False), nn.BatchNorm2d(o), nn.ReLU())
 def judge_net(
-    channels:int=1, # 1 for grey, 3 for colour
-)->nn.Sequential:   # [n, channels, 28, 28] -> logits [n, 10]; all but the last layer gives the features [n, 128]
+    channels:int=1, outputs:int=10, size:int=28, # 1 for grey, 3 for colour; classes or attributes; side of the images in px
+)->nn.Sequential:   # [n, channels, size, size] -> logits [n, outputs]; all but the last layer gives the features [n, 128]
     "The judge's network, untrained."
     return nn.Sequential(OrderedDict(
         conv1=_conv(channels, 16, 5, 2), conv2=_conv(16, 32), conv3=_conv(32, 64, 3, 2), conv4=_conv(64, 64),
         pool=nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(.2)),
-        fc1=nn.Sequential(nn.Linear(64*9, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()), head=nn.Linear(128, 10)))
+        fc1=nn.Sequential(nn.Linear(64*(size//8)**2, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()), head=nn.Linear(128, outputs)))
 
 # %% ../nbs/04_metrics.ipynb #6e34f991
 KIN = dict(mnist='mnist', mnist5k='mnist', usps='mnist', optdigits='mnist', mnistm='mnistm')
 class Judge:
-    "The classifier that goes with a data set: it names digits, and its features measure how alike images are."
+    "The classifier of a data set: it names classes or attributes, and its features measure how alike images are."
     def __init__(self,
         name:str='mnist', # a data set; an unknown one raises ValueError with the list
         folder=None, device=None, bs:int=500, # where the weights lie (by default the package, then `settings().models`); images at once
@@ -38,9 +38,9 @@ class Judge:
         own = {p.stem[6:]: p.stem[6:] for f in ([folder] if folder else weights_dirs()) for p in Path(f).glob('judge_*.safetensors')}
         self.name = lookup('judge', name, KIN | own if folder else own | KIN)
         state, self.card = load_weights(f'judge_{self.name}', folder)
-        self.channels, self.dim, self.size = self.card['channels'], self.card['dim'], self.card['size']
+        self.channels, self.dim, self.size, self.names = *map(self.card.__getitem__, ('channels', 'dim', 'size')), self.card.get('attributes')
         self.device, self.bs, self.layer = torch.device(device or default_device()), bs, f"judge_{self.name}.{self.card['layer']}"
-        self.net = judge_net(self.channels); self.net.load_state_dict(state)
+        self.net = judge_net(self.channels, len(self.names or range(10)), self.size); self.net.load_state_dict(state)
         self.net.eval().requires_grad_(False).to(self.device)
     def _run(self, net, x):
         check_images(x)
@@ -50,13 +50,13 @@ class Judge:
         with torch.no_grad(): return torch.cat([net(b.to(self.device)) for b in x.float().split(self.bs)])
     def features(self, x): return self._run(self.net[:-1], x)
     def logits(self, x): return self._run(self.net, x)
-    def probs(self, x): return self.logits(x).softmax(1)
+    def probs(self, x): z = self.logits(x); return z.sigmoid() if self.names else z.softmax(1)
     def accuracy(self,
-        x:Tensor, y:Tensor, # images [n, c, h, w] in [-1, 1], and the digits [n] they should show
+        x:Tensor, y:Tensor, # images [n, c, h, w] in [-1, 1], and the classes [n] or attributes [n, k] they should show
     ):                      # a Score
-        "The share of images in which the judge sees the digit that was wanted."
-        if len(x) != len(y): raise ValueError(f"{len(x)} images and {len(y)} labels")
-        right = self.logits(x).argmax(1).cpu() == y.cpu()
+        "The share of images in which the judge sees the class that was wanted; of attributes, the mean share over all."
+        if y.shape != (want := (len(x), len(self.names)) if self.names else (len(x),)): raise ValueError(f"{len(x)} images want labels {list(want)}, not {list(y.shape)}")
+        right = (self.logits(x).cpu() > 0) == (y.cpu() > 0) if self.names else self.logits(x).argmax(1).cpu() == y.cpu()
         return Score(right.double().mean(), what='accuracy', n=len(x), layer=self.layer.split('.')[0], floor=self.card['accuracy'], says='on real test images')
 
 # %% ../nbs/04_metrics.ipynb #3eb1660e
