@@ -22,7 +22,7 @@ from .images import BatchDL, ImageData, PairData, PairDL, carve, resize, stratif
 from .files import DataError, Growing, cached, class_names, fetch, idx_ready, read_folder, read_idx, search
 
 # %% ../nbs/01_data.ipynb #b60e6b45
-SETS = Growing('genda.photos')  # more sets, in modules of later lessons
+SETS = Growing('genda.faces', 'genda.shapes', 'genda.photos')  # more sets, in modules of later lessons
 
 def register(
     name:str,                # what `load` calls it
