@@ -6,7 +6,7 @@
 __all__ = ['SPACINGS', 'stride_times', 'ddim', 'heun', 'dpm', 'invert', 'lerp', 'slerp']
 
 # %% ../nbs/06_ddim.ipynb #6b348f83
-import torch
+import math, torch
 from torch import Tensor
 from .core import lookup
 from .process import GaussianDiffusion
