@@ -7,12 +7,12 @@ __all__ = ['EYE', 'AIM', 'LENS', 'SOLIDS', 'Thing', 'COLOURS', 'LAMPS', 'Scene',
            'ball', 'slab', 'stay', 'half', 'enter', 'normal', 'meet', 'light', 'openness', 'mirrored', 'trace',
            'render']
 
-# %% ../nbs/01c_raycast.ipynb #58840c3f
+# %% ../nbs/01c_raycast.ipynb #8db37507
 from collections import namedtuple
 import numpy as np
 from .core import lookup
 
-# %% ../nbs/01c_raycast.ipynb #32dd721d
+# %% ../nbs/01c_raycast.ipynb #566cfcfe
 EYE, AIM, LENS = np.array([7.48, -6.51, 5.34], 'f'), np.array([0, 0, .45], 'f'), np.float32(12/35)
 
 def _dot(a, b): return sum(p*q for p, q in zip(a, b))
@@ -34,7 +34,7 @@ def rays(
     y, x = ((np.indices((h, w), 'f').reshape(2, -1) + .5)*2 - [[h], [w]]).astype('f')/h*LENS
     return _unit(f[:, None] + x*r[:, None] - y*u[:, None])
 
-# %% ../nbs/01c_raycast.ipynb #90da3ec3
+# %% ../nbs/01c_raycast.ipynb #77afdc3b
 def ball(
     o, d, # start and direction [k, n]: k=3 for a sphere, k=2 for an endless cylinder
 )->tuple: # t [n] of entering and leaving; nan where the ray misses
@@ -61,7 +61,7 @@ def stay(
     with np.errstate(all='ignore'): near, far = zip(*lookup('shape', shape, SOLIDS)(o, d))
     return np.maximum.reduce(near), np.minimum.reduce(far)
 
-# %% ../nbs/01c_raycast.ipynb #0913cb5f
+# %% ../nbs/01c_raycast.ipynb #ac93abbb
 Thing = namedtuple('Thing', 'shape colour metal x y size turn')
 
 def half(
@@ -96,7 +96,7 @@ def normal(
     if thing.shape == 'cylinder': q = np.where((z > np.hypot(x, y)) == (np.arange(3) == 2)[:, None], q, np.float32(0))
     return _turn(_unit(q), thing.turn)
 
-# %% ../nbs/01c_raycast.ipynb #56686cb1
+# %% ../nbs/01c_raycast.ipynb #66e53720
 # CLEVR's colours, in bytes
 COLOURS = dict(gray=(87, 87, 87), red=(173, 35, 35), blue=(42, 75, 215), green=(29, 105, 20), brown=(129, 74, 25),
                purple=(129, 38, 192), cyan=(41, 208, 208), yellow=(255, 238, 51))
@@ -111,7 +111,7 @@ def meet(
     with np.errstate(all='ignore'): floor = np.where(d[2] < 0, -o[2]/d[2], np.float32(np.inf))
     return np.stack([floor, *(enter(k, o, d) for k in scene.things)])
 
-# %% ../nbs/01c_raycast.ipynb #10b6a5be
+# %% ../nbs/01c_raycast.ipynb #989b6b29
 POWER, AMBIENT, FLOOR = np.array([44, 15, 21], 'f'), np.float32(.36), np.float32(.5)   # lamps, light from everywhere, grey of the floor
 
 def light(
@@ -137,7 +137,7 @@ def openness(
         free = free*(1 - np.clip(_dot(n, v)/np.sqrt(r2), 0, 1)*np.minimum(np.float32(thing.size**2)/r2, 1))
     return free*(3 + n[2])/4
 
-# %% ../nbs/01c_raycast.ipynb #6eec8aea
+# %% ../nbs/01c_raycast.ipynb #e1ab44fe
 def mirrored(
     d, n, # directions and unit normals [3, n]
 )->np.ndarray:
@@ -172,7 +172,7 @@ def trace(
             rgb[:, m] = rgb[:, m]*(1 - share) + back*share*(np.float32(.1) + np.float32(.9)*np.sqrt(tint))[:, None]
     return np.where(hit, rgb, np.float32(.35) + np.float32(.5)*np.clip(d[2], 0, 1))   # rays into the sky
 
-# %% ../nbs/01c_raycast.ipynb #fceaf207
+# %% ../nbs/01c_raycast.ipynb #049472b0
 def render(
     scene,        # a Scene
     size=64,      # side in px, or (rows, columns)

@@ -6,7 +6,7 @@
 __all__ = ['NAMES', 'GAP', 'SEEN', 'vector', 'read_lists', 'draw_lists', 'scenes', 'shares', 'framed', 'draw_scene',
            'render_lists', 'by_scene', 'asked', 'read_iclevr']
 
-# %% ../nbs/01d_shapes.ipynb #e2fd0e4a
+# %% ../nbs/01d_shapes.ipynb #9b0a5ce2
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 import hashlib, json
@@ -20,7 +20,7 @@ from .files import DataError, cached, search
 from .data import register
 from .raycast import COLOURS, EYE, LAMPS, LENS, SOLIDS, Scene, Thing, axes, half, meet, rays, render
 
-# %% ../nbs/01d_shapes.ipynb #f9a96e6f
+# %% ../nbs/01d_shapes.ipynb #c213fd2e
 NAMES = [f'{colour} {shape}' for shape in SOLIDS for colour in COLOURS]
 
 def vector(
@@ -32,7 +32,7 @@ def vector(
                          + ('' if isinstance(names, str) else f'; unknown: {unknown}'))
     return np.isin(NAMES, names).astype(np.int64)
 
-# %% ../nbs/01d_shapes.ipynb #3dda113b
+# %% ../nbs/01d_shapes.ipynb #9eeb5a34
 def read_lists(
     path, # a JSON file: {file name: [names]} or [[names], ...]
 )->tuple: # file names (None where there are none), lists of names; DataError says what is wrong
@@ -50,7 +50,7 @@ def read_lists(
     if bad := [f for f in files or [] if Path(f).name != f or '\\' in f or not f.endswith('.png')]: raise DataError(f"{path}: {bad[0]!r} is no plain name of a .png")
     return files, lists
 
-# %% ../nbs/01d_shapes.ipynb #94684642
+# %% ../nbs/01d_shapes.ipynb #bf848782
 def draw_lists(
     n:int,      # scenes
     seed:int=0, # the same seed gives the same lists
@@ -72,13 +72,13 @@ def scenes(
     keep = np.flatnonzero(kin < (n or len(lists)))
     return [lists[i] for i in keep], kin[keep]
 
-# %% ../nbs/01d_shapes.ipynb #ab5351c8
+# %% ../nbs/01d_shapes.ipynb #00b05edd
 def _new(name, rng):
     "A Thing of a kind, of a random material, at a random place."
     colour, shape = name.split()
     return Thing(shape, colour, bool(rng.rand() < .5), *rng.uniform(-3, 3, 2).tolist(), rng.uniform(.6, .8), rng.uniform(0, 2*np.pi))
 
-# %% ../nbs/01d_shapes.ipynb #ffcd0bfc
+# %% ../nbs/01d_shapes.ipynb #bfc92d5a
 GAP, SEEN = .25, .6   # between footprints; the share of a thing's outline that must be seen
 
 def shares(
@@ -113,7 +113,7 @@ def draw_scene(
         else: raise ValueError(f"no room for {name} beside {len(scene.things)} other things")
     return scene
 
-# %% ../nbs/01d_shapes.ipynb #a663a439
+# %% ../nbs/01d_shapes.ipynb #76f41f14
 def _picture(names, scene, seed, size): return render(draw_scene(names, [seed, scene]), size)
 
 def render_lists(
@@ -130,7 +130,7 @@ def render_lists(
         for o, picture in zip(out, progress_bar(made, total=len(lists), leave=False)): o[:] = picture
     return out
 
-# %% ../nbs/01d_shapes.ipynb #9e35f665
+# %% ../nbs/01d_shapes.ipynb #71b4b10b
 def _found(): return next((f"the label lists of {p.parent.name}'s train.json" for p in search('iclevr/train.json') if p.is_file()), 'label lists drawn alike')
 
 def by_scene(
@@ -148,7 +148,7 @@ def _shapes(split, size=64, scene_seed=0, n_scenes=None):
     make = lambda: (render_lists(lists, kin, size, scene_seed), np.array([vector(a) for a in lists]))
     return by_scene(*cached('shapes', make, size, scene_seed, lists, probe), kin, split)
 
-# %% ../nbs/01d_shapes.ipynb #89ec983e
+# %% ../nbs/01d_shapes.ipynb #950f293f
 def asked(
     name:str='test', # 'test' or 'new_test'
 )->tuple:            # 32 lists of names, and their vectors [32, 24]
@@ -159,7 +159,7 @@ def asked(
     else: lists = [a[:k] for a, k in zip(draw_lists(32, len(name)), np.repeat([1, 2, 3], sizes[name]))]
     return lists, np.array([vector(a) for a in lists])
 
-# %% ../nbs/01d_shapes.ipynb #2eac7116
+# %% ../nbs/01d_shapes.ipynb #a380acf1
 def _square(path, size, crop):
     "A picture file as uint8 [size, size, 3]."
     with Image.open(path) as f: im = f.convert('RGB')
@@ -167,7 +167,7 @@ def _square(path, size, crop):
     if crop: im = im.crop(((w - m)//2, (h - m)//2, (w + m)//2, (h + m)//2))
     return np.asarray(im.resize((size, size), Image.BILINEAR))
 
-# %% ../nbs/01d_shapes.ipynb #1a7d76ff
+# %% ../nbs/01d_shapes.ipynb #2dd64964
 def read_iclevr(
     folder,            # holds train.json, and the pictures in images/ or beside it; objects.json is compared where it is there
     split:str='train', # 'train', 'valid' or 'test', carved 8:1:1 by scene

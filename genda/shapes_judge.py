@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['top_k', 'shapes_net', 'ShapesJudge']
 
-# %% ../nbs/04c_shapes_judge.ipynb #673f7dcb
+# %% ../nbs/04c_shapes_judge.ipynb #f648f9e0
 from collections import OrderedDict
 import torch
 from torch import nn, Tensor
@@ -13,7 +13,7 @@ from fastai.torch_core import default_device
 from .core import load_weights
 from .metrics import Judge, Score, _conv
 
-# %% ../nbs/04c_shapes_judge.ipynb #7f3bff67
+# %% ../nbs/04c_shapes_judge.ipynb #6f672a8e
 def top_k(
     scores:Tensor, # [n, 24], larger is surer
     y:Tensor,      # labels [n, 24] of 0 and 1, at least one in each row, else ValueError
@@ -25,7 +25,7 @@ def top_k(
     place = scores.argsort(1, descending=True).argsort(1)   # 0 for the surest
     return ((place < k[:, None]) & (y > 0)).sum(1)
 
-# %% ../nbs/04c_shapes_judge.ipynb #6aceeb80
+# %% ../nbs/04c_shapes_judge.ipynb #9989ae0d
 def shapes_net(
 )->nn.Sequential: # [n, 3, h, w] -> logits [n, 24]; all but the last layer gives the features [n, 128]
     "The shapes judge's network, untrained."
@@ -34,7 +34,7 @@ def shapes_net(
         pool=nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(.1)),
         fc1=nn.Sequential(nn.Linear(128, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()), head=nn.Linear(128, 24)))
 
-# %% ../nbs/04c_shapes_judge.ipynb #6c72c586
+# %% ../nbs/04c_shapes_judge.ipynb #2a0e02e4
 class ShapesJudge(Judge):
     "The classifier that goes with `shapes`: it names the kinds of objects in a picture."
     def __init__(self,
