@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ENTRIES', 'entry', 'judge_figures', 'load_model', 'train_digits', 'digit_figures', 'told', 'zoo', 'recheck', 'build']
 
-# %% ../nbs/12_zoo.ipynb #e490d8a9
+# %% ../nbs/12_zoo.ipynb #af9d0586
 import math
 from pathlib import Path
 import pandas as pd, torch
@@ -13,7 +13,7 @@ from torch import nn
 from fastcore.basics import AttrDict
 from fastai.torch_core import default_device
 from .core import PACKAGE, load_weights, lookup, save_weights, set_seed, settings, weights_dirs
-from .data import dls, load, ready
+from .data import dls, load, load_raw, ready
 from .process import GaussianDiffusion
 from .unet import make_net
 from .metrics import Judge, Score, fid, judge_net
@@ -21,7 +21,7 @@ from .ddpm import denoiser, diffusion_learner, generate, warm_linear
 from .resume import Resume
 from .results import circumstances
 
-# %% ../nbs/12_zoo.ipynb #41e0b2f1
+# %% ../nbs/12_zoo.ipynb #b5a1cc67
 ENTRIES = {}
 
 def entry(
@@ -34,7 +34,7 @@ def entry(
     "Add a network to the zoo."
     ENTRIES[name] = AttrDict(name=name, what=what, net=net, figures=figures, make=make)
 
-# %% ../nbs/12_zoo.ipynb #d2e84f15
+# %% ../nbs/12_zoo.ipynb #0afec40b
 def _here(data): return data if ready(data) else 'mnist5k'
 
 def judge_figures(
@@ -48,7 +48,7 @@ def judge_figures(
 for _name, _what in (('mnist', 'names grey digits'), ('mnistm', 'names digits over photographs')):
     entry(f'judge_{_name}', f'{_what}; its 128 features measure how alike images are', lambda card: judge_net(card['channels']), judge_figures)
 
-# %% ../nbs/12_zoo.ipynb #c9e857a1
+# %% ../nbs/12_zoo.ipynb #72e105bf
 def load_model(
     name:str,    # an entry of the zoo; an unknown one raises ValueError, one without files FileNotFoundError
     folder=None, # where its files lie; by default the package, then `settings().models`
@@ -62,7 +62,7 @@ def load_model(
                          "take both files from one place, or train it again with make zoo") from err
     return model.eval().to(device or default_device()), card
 
-# %% ../nbs/12_zoo.ipynb #27b58ac6
+# %% ../nbs/12_zoo.ipynb #0d3ff9f5
 def train_digits(
     folder,           # where the training keeps its checkpoint; it goes on from there
     data:str='mnist', # the set to learn
@@ -70,7 +70,8 @@ def train_digits(
     "Train the class-conditional network `digits` by the recipe of lesson 05."
     s = settings(); set_seed(); process = dict(T=1000, schedule='cosine')
     net = dict(name='unet', in_channels=1, channels=list(s.zoo_channels), layers=1, classes=10, fold=2)
-    d = dls(data, bs=s.zoo_bs, n_valid=s.zoo_valid, drop_last=True); epochs = max(1, round(s.zoo_images/len(d.train_ds)))
+    n = s.zoo_images if s.zoo_images < len(load_raw(data)[1]) else None
+    d = dls(data, bs=s.zoo_bs, n=n, n_valid=s.zoo_valid, drop_last=True); epochs = max(1, round(s.zoo_images/len(d.train_ds)))
     learn = diffusion_learner(d, make_net(**net), GaussianDiffusion.vp(**process), 'v', drop=s.zoo_drop, decay=s.zoo_decay)
     resume = Resume(folder)
     with learn.no_bar(): learn.fit(epochs, s.zoo_lr, cbs=[warm_linear(s.zoo_lr), resume])
@@ -90,7 +91,7 @@ def digit_figures(
 
 entry('digits', 'draws grey digits of a wished class, or of any; predicts v', lambda card: make_net(**card['net']), digit_figures, train_digits)
 
-# %% ../nbs/12_zoo.ipynb #35ef1d27
+# %% ../nbs/12_zoo.ipynb #8a47d43d
 def told(
     card:dict, # of an entry
 )->dict:       # figure -> Score
@@ -109,7 +110,7 @@ def zoo(
         rows.append([e.name, e.what, sum(p.numel() for p in model.parameters()), path.stat().st_size, '; '.join(map(str, told(card).values())), card['seconds']])
     return pd.DataFrame(rows, columns=['name', 'what', 'parameters', 'bytes', 'figures', 'seconds'])
 
-# %% ../nbs/12_zoo.ipynb #db5cb618
+# %% ../nbs/12_zoo.ipynb #71875ca0
 def _band(was, now):
     "Where a figure should lie that is computed anew, from fewer images than the card's."
     if was.what == 'accuracy': middle, wide = float(was), 4*math.sqrt(max(was*(1 - was), 1/now.n)*(1/was.n + 1/now.n))
@@ -128,7 +129,7 @@ def recheck(
         rows[f'{name} {k}'] = dict(card=float(was), here=float(found[k]), n=found[k].n, low=low, high=high, holds=bool(low <= found[k] <= high))
     return pd.DataFrame(rows).T
 
-# %% ../nbs/12_zoo.ipynb #05ffd5a0
+# %% ../nbs/12_zoo.ipynb #5b0efc5a
 def build(
     name:str,         # an entry that has a `make`
     folder=None,      # where the weights go, by default into the package

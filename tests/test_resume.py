@@ -93,7 +93,7 @@ for make in (digits, domains):
     start = time.time(); child(make, runs/name/'again'); batch = (time.time() - start)/total
     kills = []
     while True:  # up to six kills, at random batches after the one where it was, at random moments in them
-        code, begun = child(make, runs/name/'killed', rnd.randint(1, 11) if len(kills) < 6 else None, rnd.random()*batch)
+        code, begun = child(make, runs/name/'killed', rnd.randint(1, 7) if len(kills) < 6 else None, rnd.random()*batch)
         if code == 0: break
         kills.append(code)
     print(name, 'killed', *kills)
