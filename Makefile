@@ -14,7 +14,7 @@ SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA"
           GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install course lessons study test readme docs bench lab wheel constraints clean
+.PHONY: help install course lessons study zoo test readme docs bench lab wheel constraints clean
 
 help:         ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ lessons: $(STAMP) ## run every notebook at the lesson budget, keep its outputs, 
 study: $(STAMP) ## fill the long tables in the background, a resumable run a row, in results/study
 	@$(BIN)/python tools/run.py --budget study --apart --using 'study_row(' --background
 
+zoo: $(STAMP) ## train the shipped networks anew in the background, resumable; judges only where their files are gone; wants all of MNIST
+	@$(BIN)/python tools/run.py --budget study --apart --background 04_metrics 12_zoo
+
 test: $(STAMP) ## every check: pytest, then every notebook at the smoke budget
 	$(BIN)/python -m pytest
 	$(SMOKE) $(BIN)/nbdev-test --n-workers 2 --do-print --timing
@@ -52,8 +55,9 @@ readme: $(STAMP) ## write the table of lessons in README.md anew from results/
 docs: $(STAMP) ## build the site from the stored outputs, offline, into docs/_build
 	$(BIN)/python docs/build.py
 
-bench: $(STAMP) ## training speed beside diffusers
+bench: $(STAMP) ## training and sampling speed beside diffusers
 	$(BIN)/python bench/train.py
+	$(BIN)/python bench/sampling.py
 
 wheel: $(STAMP) ## build the package into dist/
 	$(BIN)/python -m build --wheel
