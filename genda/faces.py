@@ -7,7 +7,7 @@ __all__ = ['HAIR', 'ATTRIBUTES', 'COLOURS', 'COUNTS', 'MODES', 'STYLES', 'PARTS'
            'rates', 'draw_attributes', 'credit', 'draw_face', 'draw_faces']
 
 # %% ../nbs/01b_faces.ipynb #cb2b175d
-import io, json, random, zlib, numpy as np, resvg_py
+import io, json, random, zlib, dicebear_styles, numpy as np, resvg_py
 from functools import lru_cache, partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -111,7 +111,7 @@ BACKGROUNDS = ['#8fb8e8', '#9ad8b0', '#f0a8b8', '#c9b3ee', '#8fd6d6', '#f3ad7a']
 def _definition(style):
     "What the artist's file says."
     lookup('style', style, STYLES)
-    return json.loads(files('dicebear_styles').joinpath({'peeps': 'open-peeps'}.get(style, style) + '.json').read_text('utf-8'))
+    return json.loads(files(dicebear_styles).joinpath({'peeps': 'open-peeps'}.get(style, style) + '.json').read_text('utf-8'))
 
 def credit(
     style:str, # a name in STYLES

@@ -55,7 +55,7 @@ class Judge:
         x:Tensor, y:Tensor, # images [n, c, h, w] in [-1, 1], and the classes [n] or attributes [n, k] they should show
     ):                      # a Score
         "The share of images in which the judge sees the class that was wanted; of attributes, the mean share over all."
-        if y.shape != (want := (len(x), len(self.names)) if self.names else (len(x),)): raise ValueError(f"{len(x)} images want labels {list(want)}, not {list(y.shape)}")
+        if y.shape != (want := (len(x), len(self.names)) if self.names else (len(x),)): raise ValueError(f"{len(x)} images and {len(y)} labels {list(y.shape)}: {list(want)} wanted")
         right = (self.logits(x).cpu() > 0) == (y.cpu() > 0) if self.names else self.logits(x).argmax(1).cpu() == y.cpu()
         return Score(right.double().mean(), what='accuracy', n=len(x), layer=self.layer.split('.')[0], floor=self.card['accuracy'], says='on real test images')
 

@@ -1,7 +1,7 @@
 "What holds for the exported modules: their order, their size, their documentation, what they import."
 import ast, importlib, inspect, re, sys, textwrap, tomllib
 from functools import lru_cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,8 +20,12 @@ providers = lru_cache(packages_distributions)
 def outside(names):
     "The distributions that provide the imported `names`, apart from Python itself and genda."
     tops = {n.split('.')[0] for n in names} - set(sys.stdlib_module_names) - {'genda', ''}
-    have = providers()
-    return {canonicalize_name(have[t][0]) if t in have else f'{t} (not installed)' for t in tops}
+    return {provider(t) for t in tops}
+
+def provider(top):
+    "The distribution that provides a module; one that holds data only is not listed by Python 3.11, and is asked for by name."
+    try: return canonicalize_name(providers()[top][0] if top in providers() else distribution(top).name)
+    except PackageNotFoundError: return f'{top} (not installed)'
 
 def test_every_module_has_a_notebook():
     assert sorted(p.stem for p in MODULES) == sorted(ORDER)
