@@ -88,6 +88,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'genda.faces._definition': ('faces.html#_definition', 'genda/faces.py'),
                              'genda.faces._domain': ('faces.html#_domain', 'genda/faces.py'),
                              'genda.faces._independent': ('faces.html#_independent', 'genda/faces.py'),
+                             'genda.faces._many': ('faces.html#_many', 'genda/faces.py'),
                              'genda.faces._read': ('faces.html#_read', 'genda/faces.py'),
                              'genda.faces._style': ('faces.html#_style', 'genda/faces.py'),
                              'genda.faces.attribute_vector': ('faces.html#attribute_vector', 'genda/faces.py'),

@@ -158,8 +158,10 @@ def draw_faces(
     return np.stack([draw_face(y[i], style, size, f'{seed} {style} {i}') for i in progress_bar(range(n), display=progress, leave=False)]), y
 
 # %% ../nbs/01b_faces.ipynb #ccaad1b0
+def _many(): return settings().get('faces_images', 10_000)
+
 def _read(split, size=32, style='avataaars', mode='celeba', faces=None, draw_seed=0, coloured=False):
-    n = settings().faces_images if faces is None else faces
+    n = _many() if faces is None else faces
     made = [version(p) for p in ('dicebear-core', 'dicebear-styles', 'resvg-py')]
     return carve(*cached('faces', lambda: draw_faces(n, style, size, mode, coloured, draw_seed), style, size, mode, n, draw_seed, coloured, made), split)
 
@@ -169,7 +171,7 @@ def _domain(style):
         return x, y[:, 2:6].argmax(1)
     return read
 
-_add = lambda name, style, classes, names: register(name, 'generated', lambda: settings().faces_images, 32, classes,
+_add = lambda name, style, classes, names: register(name, 'generated', _many, 32, classes,
     lambda: f'{credit(style)[0]}; drawn faces that stand in for Bitmoji and CelebA, rates as in CelebA', lambda: credit(style)[1], names)
 _add('faces', 'avataaars', 12, ATTRIBUTES)(_read)
 for _s in STYLES: _add(f'faces_{_s}', _s, 4, COLOURS)(_domain(_s))
