@@ -1,7 +1,8 @@
 "Run notebooks at a budget, showing what they print while they run."
-import argparse, ast, base64, configparser, html, json, os, re, shutil, subprocess, sys, time
+import argparse, ast, base64, configparser, html, io, json, os, re, shutil, subprocess, sys, time
 from pathlib import Path
 import nbformat
+from PIL import Image
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbdev.clean import nbdev_clean
@@ -64,6 +65,13 @@ def pictures(nb):
         if 'image/png' in data: yield 'png', base64.b64decode(data['image/png'])
         for kind, text in re.findall(r'data:image/(webp|gif|png);base64,([^"\']+)', data.get('text/html', '')): yield kind, base64.b64decode(text)
 
+def pack(nb):
+    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss."
+    for data in (o.get('data', {}) for c in nb.cells for o in c.get('outputs', [])):
+        if 'image/png' in data:
+            tight = io.BytesIO(); Image.open(io.BytesIO(base64.b64decode(data['image/png']))).save(tight, 'PNG', optimize=True)
+            data['image/png'] = min(base64.b64encode(tight.getvalue()).decode(), data['image/png'].strip(), key=len)
+
 def run(path, out=None):
     "Execute a notebook and keep it in place, or in the folder `out` with its pictures; True if every cell ran."
     nb = nbformat.read(path, as_version=4)
@@ -77,7 +85,7 @@ def run(path, out=None):
         for i, (kind, data) in enumerate(pictures(nb), 1): (out/'pictures'/f'{i:02d}.{kind}').write_bytes(data)
         nbformat.write(nb, out/path.name)
     elif not failed:
-        nbformat.write(nb, path)
+        pack(nb); nbformat.write(nb, path)
         nbdev_clean(str(path))
     return not failed
 
