@@ -160,7 +160,7 @@ def _celeba_arrays(path):
     return x, (y > 0).astype(np.uint8)
 
 @register('celeba', 'download', _celeba_size, 64, 40, 'CelebA, aligned (Liu, Luo, Wang, Tang 2015); 40 attributes', 'non-commercial research; not to be passed on',
-          names=_ATTR, ready=_celeba_ready, instead='mnistm')
+          names=_ATTR, ready=_celeba_ready, instead='faces')
 def _celeba(split, size=64, crop=None, folder=None):
     arrays, images, rows, parts = _celeba_files(folder)
     if arrays and crop: raise ValueError(f'crop={crop!r} needs the images: the faces of {arrays} are already cut')

@@ -26,7 +26,7 @@ def minutes(r):
 def table():
     rows = [f'| [{p.stem[:p.stem.index("_")]}](nbs/{p.name}) | {title} | {promise} | {minutes(r)} |' for p, title, promise, r in lessons()]
     runs = {(r['processor'], r['cores'], r['budget']) for *_, r in lessons() if r}
-    where = [f'Measured on {processor} with {cores} threads, {budget} budget.' for processor, cores, budget in sorted(runs)]
+    where = [f'Measured on {processor} with {cores} thread{"s"*(cores > 1)}, {budget} budget.' for processor, cores, budget in sorted(runs)]
     return '\n'.join(['| | lesson | at its end you can | minutes |', '| --- | --- | --- | --- |', *rows, '', *where]).strip()
 
 def number(figure): return figure['value'] if isinstance(figure, dict) else figure
