@@ -1,18 +1,14 @@
 "Sampling speed of genda's shipped digits beside diffusers' UNet2DModel with DDIMScheduler, the same number of images, in one run."
 import argparse, itertools, json, statistics, time
 import torch
-from diffusers import DDIMScheduler, UNet2DModel
+from diffusers import DDIMScheduler
 from genda.core import fast_dtype, settings
 from genda.ddim import ddim
 from genda.ddpm import denoiser, generate
 from genda.process import GaussianDiffusion
 from genda.results import circumstances
 from genda.zoo import load_model
-
-def peer(size):
-    "UNet2DModel with 32, 64, 128 channels, two layers a block, attention in the last level, as in bench/train.py; untrained, which costs the same."
-    return UNet2DModel(sample_size=size, in_channels=1, out_channels=1, block_out_channels=(32, 64, 128), layers_per_block=2, norm_num_groups=8,
-        down_block_types=('DownBlock2D', 'DownBlock2D', 'AttnDownBlock2D'), up_block_types=('AttnUpBlock2D', 'UpBlock2D', 'UpBlock2D')).eval()
+from train import peer
 
 @torch.no_grad()
 def theirs(net, n, size, steps, layout, dtype):
@@ -45,7 +41,7 @@ def main():
     runs = {f'genda {k} steps': (lambda k=k: ours(denoise, process, a.n, k)) for k in (a.steps, a.few)}
     dtypes = sorted({torch.float32, fast_dtype('cpu')}, key=str)
     for dtype, (name, layout) in itertools.product(dtypes, (('default layout', torch.contiguous_format), ('channels last', torch.channels_last))):
-        net = peer(a.size).to(memory_format=layout)
+        net = peer(a.size)[0].eval().to(memory_format=layout)
         runs[f'UNet2DModel {a.steps} steps {name} {str(dtype)[6:]}'] = lambda net=net, layout=layout, dtype=dtype: theirs(net, a.n, a.size, a.steps, layout, dtype)
     took = {k: [] for k in runs}
     for _ in range(a.repeats):
@@ -56,7 +52,7 @@ def main():
     default, best = seconds[f'UNet2DModel {a.steps} steps default layout float32'], min(v for k, v in seconds.items() if k[0] == 'U')
     print(f'at equal {a.steps} steps, UNet2DModel takes {default/mine:.1f} times as long by default, {best/mine:.1f} times at its best; '
           f'genda at {a.few} steps: {few:.2f} s, {"under" if few < 2 else "NOT under"} 2 s')
-    parameters = dict(peer=sum(p.numel() for p in peer(a.size).parameters()), genda=sum(p.numel() for p in model.parameters()))
+    parameters = dict(peer=sum(p.numel() for p in peer(a.size)[0].parameters()), genda=sum(p.numel() for p in model.parameters()))
     out = settings().results/'bench_sampling.json'; out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(dict(seconds={k: round(v, 3) for k, v in seconds.items()}, over_default=round(default/mine, 2), over_best=round(best/mine, 2),
         n=a.n, steps=a.steps, few=a.few, size=a.size, parameters=parameters, **circumstances()), indent=1) + '\n')

@@ -9,9 +9,9 @@ from genda.core import fast_dtype, settings
 from genda.results import circumstances
 from genda.unet import UNet
 
-def peer():
+def peer(size=32):
     "UNet2DModel with 32, 64, 128 channels, two layers a block, attention in the last level."
-    net = UNet2DModel(sample_size=32, in_channels=1, out_channels=1, block_out_channels=(32, 64, 128), layers_per_block=2, norm_num_groups=8,
+    net = UNet2DModel(sample_size=size, in_channels=1, out_channels=1, block_out_channels=(32, 64, 128), layers_per_block=2, norm_num_groups=8,
         down_block_types=('DownBlock2D', 'DownBlock2D', 'AttnDownBlock2D'), up_block_types=('AttnUpBlock2D', 'UpBlock2D', 'UpBlock2D'))
     return net, lambda x, t: net(x, t).sample
 
