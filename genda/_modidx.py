@@ -136,6 +136,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'genda.formats.read_arrays': ('formats.html#read_arrays', 'genda/formats.py'),
                                'genda.formats.read_batches': ('formats.html#read_batches', 'genda/formats.py'),
                                'genda.formats.read_classes': ('formats.html#read_classes', 'genda/formats.py')},
+            'genda.guidance': { 'genda.guidance.Signed': ('guidance.html#signed', 'genda/guidance.py'),
+                                'genda.guidance.Signed.before_batch': ('guidance.html#signed.before_batch', 'genda/guidance.py')},
             'genda.images': { 'genda.images.BatchDL': ('images.html#batchdl', 'genda/images.py'),
                               'genda.images.BatchDL.__init__': ('images.html#batchdl.__init__', 'genda/images.py'),
                               'genda.images.BatchDL.create_batches': ('images.html#batchdl.create_batches', 'genda/images.py'),
@@ -373,4 +375,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'genda.zoo.shape_figures': ('zoo.html#shape_figures', 'genda/zoo.py'),
                            'genda.zoo.told': ('zoo.html#told', 'genda/zoo.py'),
                            'genda.zoo.train_digits': ('zoo.html#train_digits', 'genda/zoo.py'),
+                           'genda.zoo.train_faces': ('zoo.html#train_faces', 'genda/zoo.py'),
+                           'genda.zoo.train_net': ('zoo.html#train_net', 'genda/zoo.py'),
                            'genda.zoo.zoo': ('zoo.html#zoo', 'genda/zoo.py')}}}
