@@ -34,18 +34,19 @@ def conditional_net(
     if linear: net.cond.table = nn.Linear(net.cond.attributes, len(net.cond.none))
     return net
 
-# %% ../nbs/08a_attributes.ipynb #28c82b51
+# %% ../nbs/08a_attributes.ipynb #8b81ff7f
 def train_conditional(
     folder,           # where the training keeps its checkpoint; it goes on from there
     data:str,         # the set to learn
     net:dict,         # for `conditional_net`
     process:dict,     # for `GaussianDiffusion.vp`
     images:int,       # how many images it sees, repeats counted; whole epochs
+    options=None,     # the reader's own, as in `load_raw`
     cbs=(), **about,  # further callbacks, of which a KeepBest chooses the weights; what else the card should say, such as the images' size
 )->tuple:             # the averaged network, its card without figures
     "Train a conditional network that predicts v, with the recipe of lesson 05."
-    s, size = settings(), about.get('size'); set_seed(); (x, _), (held, _) = (load_raw(data, k, size) for k in ('train', 'valid'))
-    d = dls(data, bs=s.zoo_bs, size=size, n=min(len(x), images), n_valid=min(s.zoo_valid, len(held)), drop_last=True)
+    s, size, more = settings(), about.get('size'), options or {}; set_seed(); (x, _), (held, _) = (load_raw(data, k, size, **more) for k in ('train', 'valid'))
+    d = dls(data, bs=s.zoo_bs, size=size, n=min(len(x), images), n_valid=min(s.zoo_valid, len(held)), drop_last=True, **more)
     learn = diffusion_learner(d, conditional_net(**net), GaussianDiffusion.vp(**process), 'v', drop=s.zoo_drop, decay=s.zoo_decay, cbs=cbs)
     resume, epochs = Resume(folder), max(1, round(images/len(d.train_ds)))
     with learn.no_bar(): learn.fit(epochs, s.zoo_lr, cbs=[warm_linear(s.zoo_lr), resume])
