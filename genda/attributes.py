@@ -70,7 +70,7 @@ def given(
         out.append(2*rows[torch.randint(len(rows), (1,), generator=g)[0]].float() - 1)
     return torch.stack(out)
 
-# %% ../nbs/08a_attributes.ipynb #f306b77c
+# %% ../nbs/08a_attributes.ipynb #b32890dc
 class NoisyClassifier(nn.Module):
     "A classifier that is told how noisy its images are; no norm looks across the batch."
     def __init__(self,
@@ -85,7 +85,7 @@ class NoisyClassifier(nn.Module):
         self.blocks = nn.ModuleList(ResBlock(a, b, emb) for a, b in zip((channels[0], *channels), channels))
         self.norm, self.head = nn.GroupNorm(8, channels[-1]), nn.Linear(channels[-1], outputs)
     def forward(self, xt, t):
-        x, e = self.stem(F.pixel_unshuffle(xt, self.fold)), self.time(time_embedding(t.expand(len(xt)), self.width))
+        x, e = self.stem(F.pixel_unshuffle(xt, self.fold)), self.time(time_embedding(t.expand(len(xt)), self.width).to(xt))
         for i, block in enumerate(self.blocks): x = block(F.avg_pool2d(x, 2) if i else x, e)
         return self.head(F.silu(self.norm(x)).mean((2, 3)))
 

@@ -178,7 +178,7 @@ def drawn_shape_figures(
 )->dict:                               # judge_accuracy, a Score
     "The share of the wished objects that the judge names in the enlarged pictures, for the published lists."
     y = torch.as_tensor(np.concatenate([asked(k)[1] for k in ('test', 'new_test')])).repeat(-(-n//64), 1)[:n]
-    x = F.interpolate(drawn(model, card, y), (64, 64), mode='bilinear')
+    x = F.interpolate(drawn(model, card, y), (64, 64), mode='bicubic')
     return dict(judge_accuracy=ShapesJudge().accuracy(x.clamp(-1, 1), y))
 
 entry('shapes', 'draws scenes of the objects that are wished; predicts v', lambda card: conditional_net(**card['net']), drawn_shape_figures, train_shapes, 'shapes', 'zoo_colour_n')
