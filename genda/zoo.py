@@ -142,7 +142,7 @@ def drawn_face_figures(
 )->dict:                               # judge_accuracy and fid, Scores
     "How well faces show the attributes that were wished, which go together as in the data, and how near to artists' faces they are."
     y = 2*torch.as_tensor(draw_attributes(n, seed=4)).float() - 1; x, judge = drawn(model, card, y), Judge('faces')
-    real, floor = (load('faces', 'all', faces=k, draw_seed=k)[0] for k in (2000, n))
+    real, floor = (load('faces', 'all', faces=k, draw_seed=seed)[0] for k, seed in ((2000, 2000), (n, 1)))
     return dict(judge_accuracy=judge.accuracy(x, y), fid=fid(x, real, judge, floor=floor))
 
 entry('faces', 'draws faces with twelve attributes, each -1 or 1, or of any; predicts v', lambda card: make_net(**card['net']), drawn_face_figures, train_faces, 'faces', 'zoo_colour_n')
