@@ -82,7 +82,7 @@ def sample(
     else: sheet(frames[-1], ncols, zoom).save(out)
     print(f'{len(xT)} images in {out}')
 
-# %% ../nbs/14_cli.ipynb #8725717b
+# %% ../nbs/14_cli.ipynb #b5b839e3
 def _plan(data, budget, size):
     "What a training will do, in numbers that a JSON file can keep."
     from genda.core import settings
@@ -118,7 +118,7 @@ def _fit(plan, folder):
     from genda.core import save_weights, set_seed
     from genda.data import dls
     from genda.ddpm import diffusion_learner, warm_linear
-    from genda.guidance import Signed
+    from genda.attributes import Signed
     from genda.process import GaussianDiffusion
     from genda.resume import Resume
     from genda.results import circumstances
