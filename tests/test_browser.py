@@ -1,12 +1,10 @@
 "The sliders in a real browser: JupyterLab with a kernel, Chromium, a hand that drags; the picture is the one that Python computes."
-import base64, io, json, os, shutil, socket, subprocess, sys, time, urllib.request
+import base64, io, json, os, socket, subprocess, sys, time, urllib.request
 from contextlib import contextmanager
 import numpy as np, pytest
 from PIL import Image
 from conftest import ROOT
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason='no Chromium here: apt-get install chromium chromium-driver')
 WINDOWS = [(1366, 768), (800, 600)]  # a laptop, and a projector of a class room
 TOKEN = 'of-the-browser-test'
 STEPS = 4
@@ -15,7 +13,7 @@ from genda.widgets import eta_slider
 etas = eta_slider(steps={STEPS}); etas'''
 
 @pytest.fixture(scope='module')
-def jupyter(tmp_path_factory):
+def jupyter(chromium, tmp_path_factory):
     "The address of a JupyterLab that serves a folder with one notebook; its log when it does not come up."
     folder = tmp_path_factory.mktemp('lab'); log = folder/'lab.log'
     cell = dict(cell_type='code', id='one', metadata={}, source=CODE, outputs=[], execution_count=None)
@@ -44,19 +42,16 @@ def until(true, seconds, said=lambda: ''):
     return found
 
 @contextmanager
-def page_of(address, size):
+def page_of(chromium, address, size):
     "The notebook, opened in a window of a size, its cell run."
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', '--disable-dev-shm-usage', '--no-proxy-server'])
-        page = browser.new_page(viewport=dict(zip(('width', 'height'), size))); page.set_default_timeout(120_000)
+    context = chromium.new_context(viewport=dict(zip(('width', 'height'), size))); page = context.new_page(); page.set_default_timeout(120_000)
+    try:
         page.goto(f'{address}/doc/tree/sliders.ipynb?token={TOKEN}&reset')
-        page.locator('.jp-Notebook .jp-CodeCell').first.wait_for()
         page.locator('.jp-Notebook .jp-CodeCell .cm-content').first.click()
         page.keyboard.press('Shift+Enter')
         page.locator('.noUi-handle').wait_for(); page.locator('.widget-image').wait_for()
-        try: yield page
-        finally: browser.close()
+        yield page
+    finally: context.close()
 
 def picture(page):
     "The pixels that the browser was given, decoded."
@@ -83,8 +78,8 @@ def drag(page, shares):
     page.mouse.up()
 
 @pytest.mark.parametrize('size', WINDOWS, ids=lambda s: 'x'.join(map(str, s)))
-def test_a_dragged_slider_shows_what_python_computes(jupyter, size):
-    with page_of(jupyter, size) as page:
+def test_a_dragged_slider_shows_what_python_computes(chromium, jupyter, size):
+    with page_of(chromium, jupyter, size) as page:
         until(lambda: 'eta 0:' in note(page), 120); first = picture(page)
         assert np.abs(first - computed(0.)).max() <= 2 and value(page) == 0
         for shares in ([.2, .35], [.5, .9, .1, .7, .6]):       # a short way, and there and back
@@ -99,8 +94,8 @@ def test_a_dragged_slider_shows_what_python_computes(jupyter, size):
         page.locator('.noUi-handle').focus(); page.keyboard.press('ArrowRight')   # without a mouse, too
         until(lambda: f'eta {eta + .05:g}:' in note(page), 60, lambda: note(page))
 
-def test_a_restless_hand_leaves_no_queue(jupyter):
-    with page_of(jupyter, WINDOWS[0]) as page:
+def test_a_restless_hand_leaves_no_queue(chromium, jupyter):
+    with page_of(chromium, jupyter, WINDOWS[0]) as page:
         until(lambda: 'eta 0:' in note(page), 120)
         drag(page, [i % 11/10 for i in range(60)] + [.4]); eta = value(page)
         stopped = time.monotonic(); until(lambda: f'eta {eta:g}:' in note(page), 60, lambda: note(page))

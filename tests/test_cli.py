@@ -1,7 +1,8 @@
-"The command as a shell calls it: exit codes, one line on bad input, Ctrl-C and what it leaves."
-import os, signal, subprocess, sys, time
+"The command as a shell calls it: exit codes, one line on bad input, Ctrl-C and what it leaves; and what the texts say of it."
+import os, re, shlex, signal, subprocess, sys, time
 import pytest
-from conftest import ROOT
+from conftest import NOTEBOOKS, ROOT, read
+from genda.cli import COMMANDS, parser
 
 ENV = os.environ | dict(PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', GENDA_DATA='', PYTHONUNBUFFERED='1')
 GENDA = [sys.executable, '-c', 'import sys; from genda.cli import main; sys.exit(main())']
@@ -41,3 +42,25 @@ def test_ctrl_c_leaves_what_resume_needs(tmp_path):
     code, out, err = train('--resume', 'run'); assert code == 0 and 'going on after batch' in out, (code, out, err)
     code, out, err = train(*start, 'whole'); assert code == 0 and 'epochs of' in out and 'valid_loss' in out, (code, out, err)
     assert (tmp_path/'run/model.safetensors').read_bytes() == (tmp_path/'whole/model.safetensors').read_bytes(), 'the same network, to the last bit'
+
+@pytest.mark.parametrize('name', ['README.md', 'docs/teach.md'])
+def test_commands_in_the_texts_parse(name):
+    text = read(ROOT/name); lines = [l for b in re.findall(r'^```(?:sh|bat)\n(.*?)^```', text, re.S | re.M) for l in b.splitlines()] + re.findall(r'`([^`\n]+)`', text)
+    commands = [shlex.split(m[1])[1:] for l in lines if (m := re.match(r'(?:genda/bin/)?(genda (?!\S*=).*)', l))]
+    assert len(commands) >= 3
+    for words in commands:
+        if '--help' in words: assert words[0] in [*COMMANDS, '--help']
+        else: assert parser().parse_args(words).command in COMMANDS, words
+
+def test_teachers_tables_follow_from_lessons_and_results():
+    sys.path.insert(0, str(ROOT/'docs'))
+    from timetable import minutes, read as lessons, sessions, timetable
+    rows, text = list(lessons()), '\n'.join(timetable())
+    assert [r['path'] for r in rows] == [p for p in NOTEBOOKS if p.parent.name == 'nbs'] and all(f"](lessons/{r['path'].name}) |" in text for r in rows)
+    ddpm = next(r for r in rows if r['module'] == 'ddpm')
+    assert ddpm['minutes'] and ddpm['exercises'] >= 3 and {'core', 'process', 'unet', 'metrics'} <= set(ddpm['modules'])
+    plan = sessions(rows); assert [r for part in plan for r in part] == rows and all(sum(map(minutes, part)) <= 90 or len(part) == 1 for part in plan)
+
+def test_workflow_for_a_class_is_one_command_each():
+    make, text = read(ROOT/'Makefile'), read(ROOT/'docs/teach.md')
+    assert "pip wheel" in make and "-w wheels '.[course]'" in make and 'make wheels' in text and '--no-index --find-links wheels "genda[course]"' in text
