@@ -414,7 +414,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'genda.widgets.Playground.images': ('widgets.html#playground.images', 'genda/widgets.py'),
                                'genda.widgets.Playground.values': ('widgets.html#playground.values', 'genda/widgets.py'),
                                'genda.widgets.alpha_slider': ('widgets.html#alpha_slider', 'genda/widgets.py'),
-                               'genda.widgets.attribute_buttons': ('widgets.html#attribute_buttons', 'genda/widgets.py'),
                                'genda.widgets.eta_slider': ('widgets.html#eta_slider', 'genda/widgets.py'),
                                'genda.widgets.guesses': ('widgets.html#guesses', 'genda/widgets.py'),
                                'genda.widgets.guidance_slider': ('widgets.html#guidance_slider', 'genda/widgets.py'),

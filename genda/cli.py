@@ -82,7 +82,7 @@ def sample(
     else: sheet(frames[-1], ncols, zoom).save(out)
     print(f'{len(xT)} images in {out}')
 
-# %% ../nbs/14_cli.ipynb #b5b839e3
+# %% ../nbs/14_cli.ipynb #eceeb0b4
 def _plan(data, budget, size):
     "What a training will do, in numbers that a JSON file can keep."
     from genda.core import settings
@@ -113,6 +113,7 @@ def train(
     except KeyboardInterrupt: raise KeyboardInterrupt(f"stopped; genda train --resume {folder} goes on") from None
     print(f"done: genda sample --model {folder} draws with it")
 
+# %% ../nbs/14_cli.ipynb #c16ebde5
 def _fit(plan, folder):
     "Train as planned, going on where it stopped, and write the averaged network with its card."
     from genda.core import save_weights, set_seed
@@ -132,7 +133,7 @@ def _fit(plan, folder):
     names = {k: list(d.train_ds.vocab) for k in ('classes', 'attributes') if k in p['net']}
     save_weights(learn.ema.model, 'model', p | names | dict(predict='v', seconds=round(resume.seconds, 1)) | circumstances(), folder, half=True)
 
-# %% ../nbs/14_cli.ipynb #ee1b97be
+# %% ../nbs/14_cli.ipynb #f7d45202
 def course_folder():
     "Where the lessons lie: in the installed package, or in the repository that it was installed from."
     package = Path(genda.__file__).parent
@@ -164,6 +165,7 @@ def lab(
     print(f"{new} files copied to {folder}" + (f", {kept} that were there kept" if kept else '') + f"; read them with: jupyter lab {folder/'nbs'}")
     if browse: _needs_jupyter(); return subprocess.call([sys.executable, '-m', 'jupyter', 'lab', str(folder/'nbs')])
 
+# %% ../nbs/14_cli.ipynb #19bcb1cc
 def _needs_jupyter():
     lacking = [m for m in ('jupyterlab', 'nbclient', 'ipykernel', 'diffusers') if not importlib.util.find_spec(m)]
     if lacking: raise CliError(f"lessons are run by Jupyter, and {', '.join(lacking)} is not installed: pip install 'genda[course]'")
@@ -205,7 +207,7 @@ def zoo(
     table = zoo(); table['draws'] = ['process' in load_weights(n)[1] for n in table.name]
     for r in table.itertuples(): print(f"{r.name:14}{r.what} ({r.parameters:,} parameters, {r.bytes/1e6:.1f} MB){' [genda sample]' if r.draws else ''}\n{'':14}{r.figures}")
 
-# %% ../nbs/14_cli.ipynb #db66ea2e
+# %% ../nbs/14_cli.ipynb #7614f2d1
 COMMANDS = {f.__name__: (f, examples) for f, examples in (
     (course, ['genda course', 'genda course --lesson 06_ddim --budget smoke']),
     (lab, ['genda lab lessons --browse', 'genda lab handout --no-solutions']),
@@ -227,6 +229,7 @@ def parser()->ArgumentParser:
         subs.add_parser(name, parents=[anno_parser(f)], add_help=False, help=f.__doc__, description=f.__doc__, epilog='examples:\n  ' + '\n  '.join(examples), **form)
     return top
 
+# %% ../nbs/14_cli.ipynb #af990dcd
 def main(
     argv:list=None, # the words behind `genda`; by default those of the shell
 )->int:             # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
