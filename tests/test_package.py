@@ -8,7 +8,8 @@ from packaging.utils import canonicalize_name
 from conftest import ROOT, read
 
 def sh(*command, cwd, **env):
-    done = subprocess.run([str(c) for c in command], cwd=cwd, env=os.environ | env, capture_output=True, text=True)
+    ours = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}  # nothing but what is installed
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=ours | env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
