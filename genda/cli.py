@@ -6,8 +6,8 @@
 __all__ = ['COMMANDS', 'wishes', 'network', 'sample', 'train', 'course_folder', 'without_solutions', 'lab', 'course', 'data',
            'zoo', 'parser', 'main']
 
-# %% ../nbs/14_cli.ipynb #2debec68
-import importlib.util, json, shutil, subprocess, sys, warnings
+# %% ../nbs/14_cli.ipynb #464879b1
+import importlib.util, json, os, shutil, subprocess, sys, warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from fastcore.script import CliError, anno_parser
@@ -229,7 +229,7 @@ def parser()->ArgumentParser:
         subs.add_parser(name, parents=[anno_parser(f)], add_help=False, help=f.__doc__, description=f.__doc__, epilog='examples:\n  ' + '\n  '.join(examples), **form)
     return top
 
-# %% ../nbs/14_cli.ipynb #af990dcd
+# %% ../nbs/14_cli.ipynb #a30a002b
 def main(
     argv:list=None, # the words behind `genda`; by default those of the shell
 )->int:             # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
@@ -238,6 +238,7 @@ def main(
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning); warnings.showwarning = lambda message, *_, **__: print(f'genda {name}: {message}', file=sys.stderr)
         try: return COMMANDS[name][0](**args) or 0
+        except BrokenPipeError: return os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, such as head, has seen enough
         except KeyboardInterrupt as e: error, code = str(e) or 'stopped', 130
         except Exception as e:
             from genda.files import DataError
