@@ -21,23 +21,23 @@ from .ddim import ddim, dpm, lerp, slerp, stride_times
 from .guidance import cfg
 from .zoo import ENTRIES, load_model
 
-# %% ../nbs/13_widgets.ipynb #92bd13f0
+# %% ../nbs/13_widgets.ipynb #d45bdb0e
 def sheet(
     images:Tensor,  # [n, c, h, w] in [-1, 1], 1 or 3 channels
     ncols:int=8,    # images in a row
     zoom:int=3,     # screen pixels an image pixel, 1 or more
     rows:list=(),   # one text a row, at its left
-)->PILImage.Image:  # RGB, a white line of `zoom` pixels between images
+)->PILImage.Image:  # grey or RGB, a white line of `zoom` pixels between images
     "Images side by side as one picture."
-    x = ((images.detach().float().cpu().clamp(-1, 1) + 1)*127.5).round().byte().expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
-    n, h, w, _ = x.shape; ncols = min(ncols, n)
-    out = np.full((-(-n//ncols)*(h + 1) - 1, ncols*(w + 1) - 1, 3), 255, np.uint8)
+    x = ((images.detach().float().cpu().clamp(-1, 1) + 1)*127.5).round().byte().permute(0, 2, 3, 1)
+    n, h, w, c = x.shape; ncols = min(ncols, n)
+    out = np.full((-(-n//ncols)*(h + 1) - 1, ncols*(w + 1) - 1, c), 255, np.uint8)
     for i, img in enumerate(x.numpy()):
-        r, c = i//ncols*(h + 1), i%ncols*(w + 1); out[r:r + h, c:c + w] = img
-    picture = PILImage.fromarray(out.repeat(zoom, 0).repeat(zoom, 1))
+        top, left = i//ncols*(h + 1), i%ncols*(w + 1); out[top:top + h, left:left + w] = img
+    picture = PILImage.fromarray((out[..., 0] if c == 1 else out).repeat(zoom, 0).repeat(zoom, 1))
     if not rows: return picture
     font = ImageFont.load_default(5*zoom); left = 3*zoom + max(round(font.getlength(r)) for r in rows)
-    wide = PILImage.new('RGB', (left + picture.width, picture.height), 'white'); wide.paste(picture, (left, 0)); pen = ImageDraw.Draw(wide)
+    wide = PILImage.new(picture.mode, (left + picture.width, picture.height), 'white'); wide.paste(picture, (left, 0)); pen = ImageDraw.Draw(wide)
     for i, text in enumerate(rows): pen.text((left - 2*zoom, (i*(h + 1) + h/2)*zoom), text, 'black', font, 'rm')
     return wide
 

@@ -67,7 +67,7 @@ def computed(eta):
     import torch
     from genda.widgets import eta_slider, sheet
     threads = torch.get_num_threads(); torch.set_num_threads(1)
-    try: return np.asarray(sheet(eta_slider(steps=STEPS).images(eta=eta)), dtype=int)
+    try: return np.asarray(sheet(eta_slider(steps=STEPS).images(eta=eta)).convert('RGB'), dtype=int)
     finally: torch.set_num_threads(threads)
 
 def drag(page, shares):
