@@ -136,7 +136,7 @@ def train_mnistm(
     process, how = dict(T=400, schedule='linear'), dict(name='ddim', steps=s.zoo_quick, w=2.)
     best = KeepBest(obeys(Judge('mnistm'), GaussianDiffusion.vp(**process), steps=s.zoo_quick))
     row = catalog().set_index('name').loc[data]
-    return train_conditional(folder, data, net, process, s.zoo_mnistm_images, [best], sampler=how, made_from=row.source, licence=f'Apache-2.0, as the code; trained on: {row.licence}', source='genda.zoo.train_mnistm')
+    return train_conditional(folder, data, net, process, s.zoo_mnistm_images, cbs=[best], sampler=how, made_from=row.source, licence=f'Apache-2.0, as the code; trained on: {row.licence}', source='genda.zoo.train_mnistm')
 
 entry('mnistm', 'draws digits over photographs, of a wished class or of any; predicts v', lambda card: make_net(**card['net']), digit_figures, train_mnistm, 'mnistm', 'zoo_colour_n')
 
@@ -148,7 +148,7 @@ def train_faces(
 )->tuple:             # the averaged network, its card without figures
     "Train the network `faces`, whose condition is a vector of attributes, each -1 or 1."
     s = settings(); net = dict(name='unet', in_channels=3, channels=list(s.zoo_colour_channels), layers=1, attributes=len(ATTRIBUTES), fold=2)
-    return train_conditional(folder, data, net, dict(T=1000, schedule='cosine'), s.zoo_faces_images, [Signed()], sampler=dict(name='ddim', steps=s.zoo_quick, w=1.),
+    return train_conditional(folder, data, net, dict(T=1000, schedule='cosine'), s.zoo_faces_images, cbs=[Signed()], sampler=dict(name='ddim', steps=s.zoo_quick, w=1.),
         size=32, attributes=ATTRIBUTES, licence=f'Apache-2.0, as the code; trained on drawings of {credit("avataaars")[0]} ({credit("avataaars")[1]})',
         source='genda.zoo.train_faces')
 
@@ -157,7 +157,7 @@ def drawn_face_figures(
 )->dict:                               # judge_accuracy and fid, Scores
     "How well faces show the attributes that were wished, which go together as in the data, and how near to artists' faces they are."
     y = 2*torch.as_tensor(draw_attributes(n, seed=4)).float() - 1; x, judge = drawn(model, card, y), Judge('faces')
-    real, floor = (load('faces', 'all', faces=k, draw_seed=k)[0] for k in (2000, n))
+    real, floor = (load('faces', 'all', faces=k, draw_seed=seed)[0] for k, seed in ((2000, 2000), (n, 1)))
     return dict(judge_accuracy=judge.accuracy(x, y), fid=fid(x, real, judge, floor=floor))
 
 entry('faces', 'draws faces with twelve attributes, each -1 or 1, or of any; predicts v', lambda card: make_net(**card['net']), drawn_face_figures, train_faces, 'faces', 'zoo_colour_n')
@@ -170,7 +170,7 @@ def train_shapes(
 )->tuple:              # the averaged network, its card without figures
     "Train the network `shapes`, whose condition is a sum of vectors, one for each of the objects that are wished."
     s = settings(); net = dict(name='unet', in_channels=3, channels=list(s.zoo_colour_channels), layers=1, attributes=24, fold=2, linear=True)
-    return train_conditional(folder, data, net, dict(T=1000, schedule='cosine'), s.zoo_shapes_images, sampler=dict(name='ddim', steps=s.zoo_quick, w=1.),
+    return train_conditional(folder, data, net, dict(T=1000, schedule='cosine'), s.zoo_shapes_images, dict(n_scenes=s.shapes_scenes), sampler=dict(name='ddim', steps=s.zoo_quick, w=1.),
         size=32, licence='Apache-2.0, as the code and the scenes', source='genda.zoo.train_shapes')
 
 def drawn_shape_figures(
@@ -178,7 +178,7 @@ def drawn_shape_figures(
 )->dict:                               # judge_accuracy, a Score
     "The share of the wished objects that the judge names in the enlarged pictures, for the published lists."
     y = torch.as_tensor(np.concatenate([asked(k)[1] for k in ('test', 'new_test')])).repeat(-(-n//64), 1)[:n]
-    x = F.interpolate(drawn(model, card, y), (64, 64), mode='bilinear')
+    x = F.interpolate(drawn(model, card, y), (64, 64), mode='bicubic')
     return dict(judge_accuracy=ShapesJudge().accuracy(x.clamp(-1, 1), y))
 
 entry('shapes', 'draws scenes of the objects that are wished; predicts v', lambda card: conditional_net(**card['net']), drawn_shape_figures, train_shapes, 'shapes', 'zoo_colour_n')
