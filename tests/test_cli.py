@@ -46,7 +46,7 @@ def test_ctrl_c_leaves_what_resume_needs(tmp_path):
 @pytest.mark.parametrize('name', ['README.md', 'docs/teach.md'])
 def test_commands_in_the_texts_parse(name):
     text = read(ROOT/name); lines = [l for b in re.findall(r'^```(?:sh|bat)\n(.*?)^```', text, re.S | re.M) for l in b.splitlines()] + re.findall(r'`([^`\n]+)`', text)
-    commands = [shlex.split(m[1])[1:] for l in lines if (m := re.match(r'(?:genda/bin/)?(genda (?!\S*=).*)', l))]
+    commands = [shlex.split(m[1])[1:] for l in lines if (m := re.match(r'(?:genda-env/bin/)?(genda (?!\S*=).*)', l))]
     assert len(commands) >= 3
     for words in commands:
         if '--help' in words: assert words[0] in [*COMMANDS, '--help']
