@@ -6,8 +6,9 @@ from nbdev.serve import proc_nbs
 from sphinx.cmd.build import main as sphinx_build
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent/'tools'))
+sys.path[:0] = [str(DOCS), str(DOCS.parent/'tools')]
 from readme import lessons, result  # noqa: E402
+from timetable import timetable  # noqa: E402
 
 def page(path):
     "A processed notebook without nbdev's directives and the cells that hold nothing else."
@@ -39,4 +40,5 @@ if __name__ == '__main__':
     shutil.rmtree(DOCS/'lessons', ignore_errors=True); (DOCS/'lessons').mkdir()
     for path in sorted(Path(made).rglob('*.ipynb')): nbformat.write(page(path), DOCS/'lessons'/path.name)
     (DOCS/'results.md').write_text('\n'.join(results_page()) + '\n', encoding='utf-8')
+    (DOCS/'_timetable.md').write_text('\n'.join(timetable()) + '\n', encoding='utf-8')
     sys.exit(sphinx_build(['-W', '--keep-going', '-E', '-b', 'html', str(DOCS), str(DOCS/'_build')]))

@@ -7,7 +7,7 @@ TEXTS = {'index': 'README.md', 'contributing': 'CONTRIBUTING.md', 'data': 'data/
 
 project, author, html_title = 'genda', 'The genda authors', 'genda'
 extensions = ['myst_nb']
-exclude_patterns = ['_build']
+exclude_patterns = ['_build', '_timetable.md']
 nb_execution_mode = 'off'
 nb_render_markdown_format = 'myst'
 myst_enable_extensions = ['dollarmath', 'amsmath']
