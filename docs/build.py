@@ -130,8 +130,7 @@ def main():
     for path in sorted(made.rglob('*.ipynb')):
         nb = nbformat.read(path, as_version=4); out = DOCS/'lessons'/('labs' if path.parent.name == 'labs' else '')/path.name
         out.parent.mkdir(parents=True, exist_ok=True)
-        title = re.search(r'^# (.+)', nb.cells[0].source, re.M)[1]
-        for m in re.findall(r'^#\| *default_exp (\w+)', '\n'.join(c.source for c in nb.cells), re.M): exports[m] = path.name, title
+        for m in re.findall(r'#\| *default_exp (\w+)', (ROOT/'nbs'/path.relative_to(made)).read_text(encoding='utf-8')): exports[m] = path.name, re.search(r'^# (.+)', nb.cells[0].source, re.M)[1]
         nbformat.write(page(nb, path.stem, symbols), out)
     for m, (lesson, title) in exports.items(): write(f'reference/{m}.md', symbols.page(m, lesson, title))
     order = '\n'.join(exports)

@@ -1,5 +1,5 @@
 "The site: the lessons as docs/build.py leaves them, with their stored outputs, and the project's own texts."
-import posixpath, re, sys
+import json, posixpath, re, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,7 +14,6 @@ project, author, html_title = 'genda', 'The genda authors', 'genda'
 extensions = ['myst_nb', 'sphinx.ext.viewcode']
 exclude_patterns = ['_*', 'static', *(f'live/{page}.md' for page, net in LIVE.items() if not (MADE/f'networks/{net}.json').exists())]
 if not (MADE/'networks').exists(): exclude_patterns.append('live')
-suppress_warnings = ['toc.empty_glob']  # no labs yet, no live pages in a plain build
 language = 'en'
 nb_execution_mode = 'off'
 nb_render_markdown_format = 'myst'
@@ -24,9 +23,12 @@ myst_heading_anchors = 3
 mathjax_path = 'vendor/tex-svg-full.js'
 mathjax3_config = {'options': {'enableMenu': False}}  # its menu would fetch
 templates_path, html_static_path = [], ['static', '_made']
+html_favicon = 'static/icon.svg'
+html_context = {'default_mode': 'auto'}
 html_css_files, html_js_files = ['site.css'], [('animation.js', {'defer': 'defer'})]
 html_theme = 'sphinx_book_theme'
-html_theme_options = {'show_toc_level': 2, 'home_page_in_toc': True, 'use_download_button': False, 'use_fullscreen_button': False}
+html_theme_options = {'show_toc_level': 2, 'home_page_in_toc': True, 'use_download_button': False, 'use_fullscreen_button': False,
+                      **dict.fromkeys(('navbar_start', 'navbar_center', 'navbar_end', 'navbar_persistent'), [])}
 html_copy_source = False
 html_last_updated_fmt = None
 add_module_names = False
@@ -40,8 +42,16 @@ def link(target, file):
     if page: return f'{page}.md'
     return path.replace('nbs/', 'lessons/', 1) if path.startswith('nbs/') and path.endswith('.ipynb') else f'../{path}'
 
+def contents(folder):
+    "The lines of a table of contents: what lies in a folder of pages, lessons with the numbers by which they are called."
+    titles = [(p.stem, json.loads(p.read_text(encoding='utf-8'))['cells'][0]['source']) for p in sorted((ROOT/'docs'/folder).glob('*.ipynb'))]
+    return '\n'.join(f"{stem.split('_')[0]} {re.match('# (.+)', ''.join(text))[1]} <{folder}/{stem}>" for stem, text in titles)
+
 def include(app, docname, source):
-    "Put the project's own text in front of what a page of docs/ adds to it."
+    "Put the project's own text in front of what a page of docs/ adds to it, and what there is into the tables of contents."
+    if docname == 'index':
+        live = 'live/index' if (MADE/'networks').exists() else ''
+        source[0] = source[0].replace('(lessons)', contents('lessons')).replace('(labs)', contents('lessons/labs')).replace('(live)', live)
     if docname not in TEXTS: return
     text = (ROOT/TEXTS[docname]).read_text(encoding='utf-8')
     text = re.sub(r'\]\((?!\w+:|#)([^)\s]+)\)', lambda m: f']({link(m[1], TEXTS[docname])})', text)
