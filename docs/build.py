@@ -84,11 +84,11 @@ def figure(notebook, name):
 def results_page():
     "The reports' figures beside ours, then every figure that a lesson recorded, and the run it comes from."
     yield '# Results\n\nOur figures were written by the lessons themselves, into `results/`.\n\n## The reports\' figures\n'
-    yield 'What the five student reports (listed on the [first page](index.md)) state of their own experiments, and ours where a lesson has measured the same. A dash is a figure that a report asks for or announces and does not give, or that we have not measured. Data sets, networks and judges differ, so read across only where the note says that both are the same.\n'
-    yield '| report | experiment | figure | stated | ours | note |\n| --- | --- | --- | --- | --- | --- |'
+    yield 'What the five student reports (listed on the [first page](index.md)) state of their own experiments, and ours where a lesson has measured the same. A dash is a figure that a report asks for or announces and does not give, or that we have not measured. Data sets, networks and judges differ from ours unless the experiment says otherwise.\n'
+    yield '| report | experiment | figure | stated | ours |\n| --- | --- | --- | --- | --- |'
     for row in csv.DictReader((DOCS/'reports.csv').open(encoding='utf-8')):
         ours = figure(*row['ours'].split(':')) if row['ours'] else None
-        yield f"| {row['report']} | {row['experiment']} | {row['figure']} | {row['stated'] or '–'} | {ours or '–'} | {row['note']} |"
+        yield f"| {row['report']} | {row['experiment']} | {row['figure']} | {row['stated'] or '–'} | {ours or '–'} |"
     yield ''
     for path, title, _, r in lessons():
         if r is None: continue

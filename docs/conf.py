@@ -12,7 +12,7 @@ LIVE = {'digits': 'digits', 'interpolation': 'digits', 'eta': 'digits', 'faces':
 
 project, author, html_title = 'genda', 'The genda authors', 'genda'
 extensions = ['myst_nb', 'sphinx.ext.viewcode']
-exclude_patterns = ['_*', 'static', *(f'live/{page}.md' for page, net in LIVE.items() if not (MADE/f'networks/{net}.json').exists())]
+exclude_patterns = ['_*', 'jupyter_execute', 'static', *(f'live/{page}.md' for page, net in LIVE.items() if not (MADE/f'networks/{net}.json').exists())]
 if not (MADE/'networks').exists(): exclude_patterns.append('live')
 language = 'en'
 nb_execution_mode = 'off'
@@ -29,6 +29,7 @@ html_css_files, html_js_files = ['site.css'], [('animation.js', {'defer': 'defer
 html_theme = 'sphinx_book_theme'
 html_theme_options = {'show_toc_level': 2, 'home_page_in_toc': True, 'use_download_button': False, 'use_fullscreen_button': False,
                       **dict.fromkeys(('navbar_start', 'navbar_center', 'navbar_end', 'navbar_persistent'), [])}
+viewcode_follow_imported_members = False
 html_copy_source = False
 html_last_updated_fmt = None
 add_module_names = False
@@ -60,7 +61,7 @@ def include(app, docname, source):
 def find_source(app, modname):
     "The code of a module and the lines of each definition in it, also of methods that are patched onto a class."
     module = modname.removeprefix('genda.')
-    return reference.source(module), reference.tags(module)
+    if (ROOT/'genda'/f'{module}.py').is_file(): return reference.source(module), reference.tags(module)
 
 def setup(app):
     app.connect('source-read', include)

@@ -114,7 +114,7 @@ class Symbols:
         rows = [(', '.join(names), k, text) for names, k, text in (parameters(call, module) if call else []) if text or k]
         if call is not None and kind not in ('class', 'property'): rows += [('returns', k, text) for k, text in [returns(node, module)] if k or text]
         for names, k, text in rows:
-            yield f'{names if names == "returns" else f"`{names}`"}{f" : *{escape(k)}*" if k else ""}\n: {self.link(escape(text), defined(module), own) or "&nbsp;"}\n'
+            yield f'{names if names == "returns" else f"`{names}`"}{f", *{escape(k)}*" if k else ""}\n: {self.link(escape(text), defined(module), own) or "&nbsp;"}\n'
         if kind == 'class':
             for m in (x for x in defined(module) if x.startswith(f'{name}.')): yield from self.entry(module, m, defined(module)[m], level - 1)
         yield from [fence, '']

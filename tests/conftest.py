@@ -47,7 +47,7 @@ def chromium():
     try: from playwright.sync_api import Error, sync_playwright
     except ImportError: absent('no Playwright: pip install playwright')
     with sync_playwright() as p:
-        try: browser = p.chromium.launch(executable_path=shutil.which('chromium') or shutil.which('google-chrome'), args=['--no-sandbox'])
+        try: browser = p.chromium.launch(executable_path=shutil.which('chromium'), args=['--no-sandbox'])
         except Error as error: absent(f'no Chromium: apt install chromium, or python -m playwright install chromium ({error.message.splitlines()[0]})')
         yield browser
         browser.close()
