@@ -10,7 +10,7 @@ const html = (tag, attributes = {}, ...children) => {
 
 // Controls: each is an element with a function `read`.
 const labelled = (label, input, read, shown = () => '') => {
-  const value = html('output'), show = () => value.textContent = shown();
+  const value = html('span', {className: 'value'}), show = () => value.textContent = shown();
   input.addEventListener('input', show); show();
   return {element: html('label', {}, html('span', {}, label, ' ', value), input), read};
 };
@@ -76,7 +76,7 @@ export async function live({network, controls, request, rows, captions, told}) {
   status.textContent = 'Loading the network and ONNX Runtime, about 16 MB, kept by the browser ...';
   const began = performance.now(), about = await (await fetch(new URL(`../networks/${network}.json`, import.meta.url))).json();
   const used = controls(about), canvas = html('canvas', {role: 'img'}), heads = html('div', {className: 'heads', 'aria-hidden': 'true'});
-  const film = html('input', {type: 'range', min: 0, max: 0, step: 1}), where = html('output');
+  const film = html('input', {type: 'range', min: 0, max: 0, step: 1}), where = html('span', {className: 'value'});
   const form = html('form', {}, ...Object.values(used).map(c => c.element));
   root.replaceChildren(form, html('div', {className: 'picture'}, heads, canvas), html('label', {className: 'film'}, html('span', {}, 'frame ', where), film), status);
 
