@@ -58,8 +58,8 @@ def page(nb, stem, symbols):
             if plain(c.source): prose = c.source
             c.source = symbols.link(c.source, used)
         if c.cell_type != 'code': cells.append(c); continue
-        moving = [o for o in c.get('outputs', []) if 'application/vnd.jupyter.widget-view+json' in o.get('data', {})]
-        c.outputs = [o for o in c.get('outputs', []) if o not in moving]
+        moving = [o for o in c.get('outputs', []) if o.get('data', {}).pop('application/vnd.jupyter.widget-view+json', None)]
+        c.outputs = [o for o in c.get('outputs', []) if o not in moving or 'image/png' in o.data]
         if any('image/png' in o.get('data', {}) for o in c.outputs): c.metadata['mystnb'] = {'image': {'alt': described(c.source, heading, prose)}}
         for k, o in enumerate(c.outputs):
             if 'text/html' in o.get('data', {}): o.data['text/html'] = still(o.data['text/html'], f'{stem}-{i}-{k}')
