@@ -1,5 +1,5 @@
 "Build the site: nbdev processes the notebooks, Sphinx makes pages of them. Offline but for the first time; a warning is an error."
-import argparse, ast, base64, csv, io, json, os, re, shutil, sys, time
+import argparse, ast, base64, csv, io, os, re, shutil, sys, time
 from pathlib import Path
 import nbformat, yaml
 from nbdev.serve import proc_nbs
@@ -10,7 +10,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), str(ROOT/'tools')]
 import reference, vendor  # noqa: E402
-from conf import MADE  # noqa: E402
+from conf import LIVE, MADE  # noqa: E402
 from readme import lessons, result  # noqa: E402
 
 # -- a lesson as a page
@@ -123,7 +123,7 @@ def main():
         if vendor.missing(): sys.exit('JavaScript packages are missing: `make docs` fetches them')
         for package in vendor.PACKAGES: shutil.copytree(vendor.kept(package), MADE/'vendor', dirs_exist_ok=True, ignore=shutil.ignore_patterns('README.md', 'LICENSE'))
         import networks
-        for n in networks.export(MADE/'networks'): said(f"{n['file']}: {n['bytes']/1e6:.2f} MB, differs from the network by at most {n['error']:.1g}")
+        for n in networks.export(sorted({*LIVE.values()}), MADE/'networks'): said(f"{n['file']}: {n['bytes']/1e6:.2f} MB, differs from the network by at most {n['error']:.1g}")
     modules = [p.stem for p in sorted((ROOT/'genda').glob('*.py')) if not p.name.startswith('_')]
     symbols, exports = reference.Symbols(modules), {}
     made = Path(proc_nbs(n_workers=2, force=True))

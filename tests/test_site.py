@@ -1,5 +1,5 @@
 "The built site in a real browser: pages and links, search, and live pages that draw what the Python sampler draws."
-import gzip, json, re, sys, threading
+import csv, gzip, json, re, sys, threading
 from functools import lru_cache, partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -119,7 +119,20 @@ def test_sizes():
     print(f'site {site/MB:.1f} MB, largest lesson {max(lessons.values())/MB:.2f} MB {max(lessons, key=lessons.get)}, networks {networks}')
     assert site < 60*MB and max(lessons.values()) < 1.5*MB and all(n < 4*MB for n in networks.values())
 
-# -- the sampler of the live pages, against ours
+def test_our_figures_beside_the_reports_exist():
+    for row in csv.DictReader((ROOT/'docs/reports.csv').open(encoding='utf-8')):
+        assert row['report'] in '12345' and row['experiment'] and row['figure']
+        if row['ours']: notebook, name = row['ours'].split(':'); assert name in json.loads(read(ROOT/f'results/{notebook}.json'))['figures']
+
+# -- the networks and the sampler of the live pages, against ours
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_networks_answer_as_in_torch(name):
+    pytest.importorskip('onnxruntime')
+    sys.path.insert(0, str(ROOT/'docs'))
+    import networks
+    from genda.zoo import load_model
+    assert networks.error((BUILT/f'_static/networks/{name}.onnx').read_bytes(), *load_model(name, device='cpu')) < 1e-4
 
 def noise(seed, stream, n):
     "What noise() of sampler.js gives, written anew."

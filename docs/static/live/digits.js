@@ -3,7 +3,7 @@ import {boxes, live, number, size, slider, starts, steps} from './page.js';
 const chosen = v => v.labels.flatMap((on, k) => on ? [k] : []);
 
 live({
-  network: 'digits',
+  network: 'digits', watch: true,
   controls: () => ({
     labels: boxes('digits', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [2, 5]), seed: number('seed', 1),
     steps: steps(), eta: slider('eta', 0, 1, .05, 0), w: slider('guidance w', 0, 4, .25, 1),

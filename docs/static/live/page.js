@@ -66,15 +66,18 @@ const missing = () =>
   typeof Worker !== 'function' ? 'This browser has no workers, so no network can run here. The lessons show the same in pictures.' : '';
 
 // network: its name; controls(about): name -> control; request(values, about): y, xT, seeds, steps, eta, w;
-// rows(frame, values): rows of images; captions(values): a text a column; told(values): what the canvas shows.
-export async function live({network, controls, request, rows, captions, told}) {
+// rows(frame, values): rows of images; captions(values): a text a column; told(values): what the canvas shows;
+// watch: show each frame as it comes, not the last one only.
+export async function live({network, controls, request, rows, captions, told, watch = false}) {
   const root = document.querySelector('.live'), status = html('p', {className: 'status', role: 'status'}), failed = text => {
     status.textContent = text; root.dataset.state = 'failed';
   };
   root.replaceChildren(status);
   if (missing()) return failed(missing());
   status.textContent = 'Loading the network and ONNX Runtime, about 16 MB, kept by the browser ...';
-  const began = performance.now(), about = await (await fetch(new URL(`../networks/${network}.json`, import.meta.url))).json();
+  const began = performance.now();
+  const about = await fetch(new URL(`../networks/${network}.json`, import.meta.url)).then(answer => answer.json()).catch(() => null);
+  if (!about) return failed('The network could not be loaded.');
   const used = controls(about), canvas = html('canvas', {role: 'img'}), heads = html('div', {className: 'heads', 'aria-hidden': 'true'});
   const film = html('input', {type: 'range', min: 0, max: 0, step: 1}), where = html('span', {className: 'value'});
   const form = html('form', {}, ...Object.values(used).map(c => c.element));
@@ -94,8 +97,8 @@ export async function live({network, controls, request, rows, captions, told}) {
     if (!asked.y.length) { status.textContent = 'Choose at least one.'; newest++; return; }
     frames = []; film.max = asked.steps; asked.since = performance.now();
     const texts = captions(values, about);
-    heads.replaceChildren(...texts.map(text => html('span', {}, String(text)))); heads.style.setProperty('--columns', texts.length);
-    canvas.style.setProperty('--columns', texts.length); canvas.setAttribute('aria-label', told(values, about));
+    heads.replaceChildren(...texts.map(text => html('span', {}, String(text))));
+    heads.parentElement.style.setProperty('--columns', texts.length); canvas.setAttribute('aria-label', told(values, about));
     worker.postMessage({id: ++newest, name: network, ...asked});
   };
   worker.onerror = e => failed(`The network could not be started: ${e.message || 'a file of this page could not be loaded'}.`);
@@ -104,7 +107,7 @@ export async function live({network, controls, request, rows, captions, told}) {
     if (data.error) return failed(`The network could not be run: ${data.error}`);
     const following = +film.value === Math.max(0, frames.length - 1);
     frames.push(data);
-    if (following || frames.length === 1) show(frames.length - 1);
+    if (watch ? following || frames.length === 1 : !data.t) show(frames.length - 1);
     if (data.t) { if (!first) status.textContent = `t = ${data.t}`; return; }
     const seconds = (performance.now() - (first ? began : asked.since))/1000;
     status.textContent = `${asked.y.length} ${asked.y.length > 1 ? 'images' : 'image'}, ${asked.steps} steps, ${seconds.toFixed(2)} s${first ? ' with loading' : ''}`;
