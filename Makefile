@@ -17,7 +17,7 @@ SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA"
           GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install course lessons study zoo test readme docs docs-serve bench lab wheel constraints clean
+.PHONY: help install course lessons study zoo test readme docs docs-serve bench lab wheel wheels constraints clean
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -70,10 +70,13 @@ bench: $(STAMP) ## training and sampling speed beside diffusers
 wheel: $(STAMP) ## build the package into dist/
 	$(BIN)/python -m build --wheel
 
+wheels: $(STAMP) ## collect the package and all that the lessons need in wheels/, for machines without network
+	$(BIN)/python -m pip wheel --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -w wheels '.[course]'
+
 constraints: $(STAMP) ## write constraints.txt anew from what is installed; run make test before committing it
 	@{ echo '# Versions that are tested together; `make` installs with them. Written by `make constraints`.'; \
 	   echo '# Left out: what torch itself pins for CUDA on Linux.'; \
 	   $(BIN)/python -m pip freeze --all --exclude genda --exclude pip | grep -v -E '^(nvidia-|cuda-|triton=)' | sed 's/+[a-z0-9.]*$$//'; } > constraints.txt
 
-clean:        ## remove what was built (not .venv, docs/_vendor, data, models or runs)
-	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/cite.md dist .pytest_cache
+clean:        ## remove what was built (not .venv, wheels, docs/_vendor, data, models or runs)
+	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/cite.md docs/_timetable.md dist .pytest_cache

@@ -12,6 +12,7 @@ sys.path[:0] = [str(DOCS), str(ROOT/'tools')]
 import reference, vendor  # noqa: E402
 from conf import LIVE, MADE  # noqa: E402
 from readme import lessons, result  # noqa: E402
+from timetable import timetable  # noqa: E402
 
 # -- a lesson as a page
 
@@ -135,7 +136,7 @@ def main():
     for m, (lesson, title) in exports.items(): write(f'reference/{m}.md', symbols.page(m, lesson, title))
     order = '\n'.join(exports)
     write('reference/index.md', ['# Reference', '', 'Every module of the package, in the order of the lessons that export them. The [index](genindex) lists all names.', '', f'```{{toctree}}\n:maxdepth: 1\n\n{order}\n```'])
-    write('results.md', results_page()); write('cite.md', citation_page())
+    write('results.md', results_page()); write('_timetable.md', timetable()); write('cite.md', citation_page())
     said('pages are written')
     failed = sphinx_build(['-W', '--keep-going', '-E', '-q', '-b', 'html', '-d', str(DOCS/'_doctrees'), *(['-D', 'mathjax_path='] if a.plain else []), str(DOCS), str(DOCS/'_build')])
     said('the site is in docs/_build' if not failed else 'the site has faults')
