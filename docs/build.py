@@ -138,7 +138,7 @@ def main():
     write('reference/index.md', ['# Reference', '', 'Every module of the package, in the order of the lessons that export them. The [index](genindex) lists all names.', '', f'```{{toctree}}\n:maxdepth: 1\n\n{order}\n```'])
     write('results.md', results_page()); write('_timetable.md', timetable()); write('cite.md', citation_page())
     said('pages are written')
-    failed = sphinx_build(['-W', '--keep-going', '-E', '-q', '-b', 'html', '-d', str(DOCS/'_doctrees'), *(['-D', 'mathjax_path='] if a.plain else []), str(DOCS), str(DOCS/'_build')])
+    failed = sphinx_build(['-W', '--keep-going', '-E', '-q', '-b', 'html', '-d', str(DOCS/'_doctrees'), str(DOCS), str(DOCS/'_build')])
     said('the site is in docs/_build' if not failed else 'the site has faults')
     sys.exit(failed)
 

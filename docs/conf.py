@@ -17,10 +17,11 @@ if not (MADE/'networks').exists(): exclude_patterns.append('live')
 language = 'en'
 nb_execution_mode = 'off'
 nb_render_markdown_format = 'myst'
+nb_code_prompt_show, nb_code_prompt_hide = 'Show the solution', 'Hide the solution'  # nothing else is folded
 nb_ipywidgets_js = {}  # sliders need a kernel; nothing is fetched for them
 myst_enable_extensions = ['dollarmath', 'amsmath', 'deflist']
 myst_heading_anchors = 3
-mathjax_path = 'vendor/tex-svg-full.js'
+mathjax_path = 'vendor/tex-svg-full.js' if (MADE/'vendor').exists() else 'latex.js'
 mathjax3_config = {'options': {'enableMenu': False}}  # its menu would fetch
 templates_path, html_static_path = [], ['static', '_made']
 html_favicon = 'static/icon.svg'

@@ -22,6 +22,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def serving(folder):
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(folder)))
+    server.handle_error = lambda *_: None  # a browser that hangs up
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
