@@ -127,7 +127,7 @@ def main():
         for n in networks.export(sorted({*LIVE.values()}), MADE/'networks'): said(f"{n['file']}: {n['bytes']/1e6:.2f} MB, differs from the network by at most {n['error']:.1g}")
     modules = [p.stem for p in sorted((ROOT/'genda').glob('*.py')) if not p.name.startswith('_')]
     symbols, exports = reference.Symbols(modules), {}
-    made = Path(proc_nbs(n_workers=2, force=True))
+    made = Path(proc_nbs(n_workers=0, force=True))
     for path in sorted(made.rglob('*.ipynb')):
         nb = nbformat.read(path, as_version=4); out = DOCS/'lessons'/('labs' if path.parent.name == 'labs' else '')/path.name
         out.parent.mkdir(parents=True, exist_ok=True)
