@@ -165,7 +165,7 @@ def lab(
     print(f"{new} files copied to {folder}" + (f", {kept} that were there kept" if kept else '') + f"; read them with: jupyter lab {folder/'nbs'}")
     if browse: _needs_jupyter(); return subprocess.call([sys.executable, '-m', 'jupyter', 'lab', str(folder/'nbs')])
 
-# %% ../nbs/14_cli.ipynb #19bcb1cc
+# %% ../nbs/14_cli.ipynb #e1076a1f
 def _needs_jupyter():
     lacking = [m for m in ('jupyterlab', 'nbclient', 'ipykernel', 'diffusers') if not importlib.util.find_spec(m)]
     if lacking: raise CliError(f"lessons are run by Jupyter, and {', '.join(lacking)} is not installed: pip install 'genda[course]'")
@@ -179,8 +179,9 @@ def course(
     _needs_jupyter()
     from genda.core import lookup, settings
     s = settings(budget); root = s.root if (s.root/'nbs').is_dir() else folder.resolve()
-    if not (root/'nbs').is_dir(): lab(folder)
-    lookup('lesson', lesson, {p.stem: p for p in sorted((root/'nbs').glob('[0-9]*.ipynb'))})
+    there = (root/'nbs').is_dir(); nbs = (root if there else course_folder())/'nbs'
+    lookup('lesson', lesson, {p.stem: p for p in sorted(nbs.glob('[0-9]*.ipynb'))})
+    if not there: lab(folder)
     return subprocess.call([sys.executable, str(course_folder()/'tools'/'run.py'), '--root', str(root), '--budget', budget, '--apart', lesson])
 
 # %% ../nbs/14_cli.ipynb #05ddba86
