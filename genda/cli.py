@@ -45,7 +45,7 @@ def network(
     if 'process' not in card: raise ValueError(f"{name!r} is a judge and draws nothing: genda zoo lists what there is")
     return model, card
 
-# %% ../nbs/14_cli.ipynb #b42fd091
+# %% ../nbs/14_cli.ipynb #0a13f909
 def sample(
     model:str='digits',     # a network of the zoo (genda zoo lists them), or the folder of a genda train
     label:str=None,         # what to draw: classes, as 0123456789 or with commas, or attributes with commas; by default any
@@ -71,7 +71,7 @@ def sample(
     walk, extra = lookup('sampler', sampler, dict(ddim=ddim, heun=heun, dpm=dpm, ddpm=ddpm)), dict(eta=eta) if sampler == 'ddim' else {}
     if eta and not extra: raise ValueError(f"--eta is for ddim, not for {sampler}")
     if guidance and label is None: raise ValueError("--guidance needs a --label to insist on")
-    if min(n or 1, ncols, zoom) < 1: raise ValueError("--n, --ncols and --zoom are at least 1")
+    if min(1 if n is None else n, ncols, zoom) < 1: raise ValueError("--n, --ncols and --zoom are at least 1")
     (net, card), gen = network(model), torch.Generator().manual_seed(seed); y = None if label is None else wishes(label, card, n)
     process, size = GaussianDiffusion.vp(**card['process']), card.get('size', 28); device = next(net.parameters()).device
     xT = process.prior((len(y) if y is not None else n or 16, card['net']['in_channels'], size, size), generator=gen).to(device)
@@ -165,7 +165,7 @@ def lab(
     print(f"{new} files copied to {folder}" + (f", {kept} that were there kept" if kept else '') + f"; read them with: jupyter lab {folder/'nbs'}")
     if browse: _needs_jupyter(); return subprocess.call([sys.executable, '-m', 'jupyter', 'lab', str(folder/'nbs')])
 
-# %% ../nbs/14_cli.ipynb #19bcb1cc
+# %% ../nbs/14_cli.ipynb #e1076a1f
 def _needs_jupyter():
     lacking = [m for m in ('jupyterlab', 'nbclient', 'ipykernel', 'diffusers') if not importlib.util.find_spec(m)]
     if lacking: raise CliError(f"lessons are run by Jupyter, and {', '.join(lacking)} is not installed: pip install 'genda[course]'")
@@ -179,8 +179,9 @@ def course(
     _needs_jupyter()
     from genda.core import lookup, settings
     s = settings(budget); root = s.root if (s.root/'nbs').is_dir() else folder.resolve()
-    if not (root/'nbs').is_dir(): lab(folder)
-    lookup('lesson', lesson, {p.stem: p for p in sorted((root/'nbs').glob('[0-9]*.ipynb'))})
+    there = (root/'nbs').is_dir(); nbs = (root if there else course_folder())/'nbs'
+    lookup('lesson', lesson, {p.stem: p for p in sorted(nbs.glob('[0-9]*.ipynb'))})
+    if not there: lab(folder)
     return subprocess.call([sys.executable, str(course_folder()/'tools'/'run.py'), '--root', str(root), '--budget', budget, '--apart', lesson])
 
 # %% ../nbs/14_cli.ipynb #05ddba86
