@@ -113,7 +113,7 @@ def train(
     except KeyboardInterrupt: raise KeyboardInterrupt(f"stopped; genda train --resume {folder} goes on") from None
     print(f"done: genda sample --model {folder} draws with it")
 
-# %% ../nbs/14_cli.ipynb #c16ebde5
+# %% ../nbs/14_cli.ipynb #fc7b675b
 def _fit(plan, folder):
     "Train as planned, going on where it stopped, and write the averaged network with its card."
     from genda.core import save_weights, set_seed
@@ -131,7 +131,7 @@ def _fit(plan, folder):
                               cbs=[Signed()] if 'attributes' in p['net'] else [])
     learn.fit(epochs, p['lr'], cbs=[warm_linear(p['lr']), resume])
     names = {k: list(d.train_ds.vocab) for k in ('classes', 'attributes') if k in p['net']}
-    save_weights(learn.ema.model, 'model', p | names | dict(predict='v', seconds=round(resume.seconds, 1)) | circumstances(), folder, half=True)
+    save_weights(learn.ema.model, 'model', circumstances() | p | names | dict(predict='v', seconds=round(resume.seconds, 1)), folder, half=True)
 
 # %% ../nbs/14_cli.ipynb #f7d45202
 def course_folder():

@@ -65,10 +65,11 @@ def pictures(nb):
         for kind, text in re.findall(r'data:image/(webp|gif|png);base64,([^"\']+)', data.get('text/html', '')): yield kind, base64.b64decode(text)
 
 def pack(nb):
-    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss; of a widget only its picture, for no kernel stands behind it any more."
+    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss, and each once; of a widget only its picture, for no kernel stands behind it any more."
+    nb.metadata.pop('widgets', None)
     for data in (o.get('data', {}) for c in nb.cells for o in c.get('outputs', [])):
         if 'image/png' in data:
-            data.pop('application/vnd.jupyter.widget-view+json', None)
+            for other in 'application/vnd.jupyter.widget-view+json', 'image/jpeg': data.pop(other, None)
             tight = io.BytesIO(); Image.open(io.BytesIO(base64.b64decode(data['image/png']))).save(tight, 'PNG', optimize=True)
             data['image/png'] = min(base64.b64encode(tight.getvalue()).decode(), data['image/png'].strip(), key=len)
 
