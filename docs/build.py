@@ -66,7 +66,7 @@ def page(nb, stem, symbols):
             if 'text/html' in o.get('data', {}): o.data['text/html'] = still(o.data['text/html'], f'{stem}-{i}-{k}')
         c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip('\n')
         if c.source or c.outputs: cells.append(c)
-        if moving: cells.append(nbformat.v4.new_markdown_cell('*In a running notebook a slider stands here.*'))
+        if moving: cells.append(nbformat.v4.new_markdown_cell('*In a running notebook a slider stands here.*' + (' Some move without one: [live pages](../live/index.md).' if (MADE/'networks').exists() else '')))
     path = next(ROOT.glob(f'nbs/**/{stem}.ipynb')).relative_to(ROOT/'nbs').with_suffix('').as_posix()
     cells.insert(1, nbformat.v4.new_markdown_cell(f'```{{admonition}} Run this lesson\n:class: tip\n`make lab NB={path}` in a copy of the repository\n```'))
     nb.cells = cells
