@@ -19,7 +19,8 @@ from fastai.data.core import DataLoaders
 from fastai.torch_core import default_device
 from .core import lookup, settings
 from .images import BatchDL, ImageData, PairData, PairDL, carve, resize, stratified, to_signed
-from .files import DataError, Growing, cached, class_names, fetch, idx_ready, read_folder, read_idx, search
+from .files import DataError, Growing, cached, class_names, fetch, idx_ready, read_folder, read_idx, same_classes, search
+from .formats import read_splits
 
 # %% ../nbs/01_data.ipynb #b60e6b45
 SETS = Growing('genda.faces', 'genda.shapes', 'genda.photos')  # more sets, in modules of later lessons
@@ -138,7 +139,8 @@ def _photo_files():
 @register('mnistm', 'generated', lambda: SETS[digits()].images, 28, 10,
           lambda: f'{digits()} blended with {_photo_files()[0]}, as by Ganin et al. 2016',
           lambda: f'CC BY-SA 3.0 (digits); photographs {"non-commercial research" if "BSDS" in _photo_files()[0] else "CC BY 2.0"}')
-def _mnistm(split, size=28, blend_seed=0):
+def _mnistm(split, size=28, blend_seed=0, published=False):
+    if published: return read_splits(split, 'mnistm.npz', 'mnist_m.npz')
     what, files = _photo_files(); base = digits()
     def make():
         x, y = load_raw(base, split, size=size)
@@ -161,8 +163,7 @@ def _parts(split):
     return [lookup('split', p, dict(train='train', valid='valid', test='test')) for p in parts]
 
 def _whole(value, name, top):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= top:
-        raise ValueError(f'{name}={value!r}: a whole number from 1 to {top:,} is wanted')
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= top: raise ValueError(f'{name}={value!r}: a whole number from 1 to {top:,} is wanted')
 
 # %% ../nbs/01_data.ipynb #2b11a5a5
 def load_raw(
@@ -172,7 +173,7 @@ def load_raw(
     n:int=None,         # how many: a subset stratified by class, by default all
     channels:int=None,  # 1 (grey) or 3 (colour), by default the set's own
     seed:int=None,      # draws the subset, by default the seed of the settings
-    **options,          # the reader's own: align= (usps, optdigits), blend_seed= (mnistm), bad= (folders)
+    **options,          # the reader's own: align= (usps, optdigits), blend_seed=, published= (mnistm), bad= (folders)
 )->tuple:               # uint8 [n, c, h, w], labels [n] (long)
     "Images as bytes, and their labels."
     e, got = _entry(name), []
@@ -181,7 +182,7 @@ def load_raw(
     try:
         for p in _parts(split): got.append([torch.as_tensor(np.ascontiguousarray(v)) for v in e.read(p, **options)])
     except DataError as err: raise DataError(f"{err}\n'{name}' can be asked for again at any time." + (
-        f" Packaged and ready now: load('{e.instead}')." if 'instead' in e else '')) from None
+        f" Ready now, in its place: load('{e.instead}')." if 'instead' in e else '')) from None
     x, y = (torch.cat(v) for v in zip(*got))
     x = x[:, None] if x.ndim == 3 else x if x.shape[1] in (1, 3) else x.permute(0, 3, 1, 2)
     if n is not None:
@@ -197,8 +198,7 @@ def load(
     **kwargs,                                           # as in `load_raw`
 )->tuple:                                               # float [n, c, h, w] in [-1, 1], labels [n] (long)
     "Images in [-1, 1] and their labels, by the name of the set or the path of a folder."
-    x, y = load_raw(name, split, size, n, **kwargs)
-    return to_signed(x), y
+    return tuple(to_signed(v) for v in load_raw(name, split, size, n, **kwargs))
 
 # %% ../nbs/01_data.ipynb #150cd4ed
 def dls(
@@ -238,7 +238,7 @@ def domain_dls(
 )->DataLoaders:          # train: ((xs, xt), ys); valid: (xt, yt) of the target
     "DataLoaders for adaptation; target labels never reach training."
     _apart(train, valid); names = _entry(source).names
-    if len(names) != len(_entry(target).names): raise ValueError(f'{source} has {len(names)} classes, {target} {len(_entry(target).names)}')
+    same_classes(source, names, target, _entry(target).names)
     jobs = [(source, train, n, source_kw), (target, train, n, target_kw), (target, valid, n_valid, target_kw)]
     get = lambda size, channels: [load_raw(k, split, size, m, channels, seed, **kw or {}) for k, split, m, kw in jobs]
     got = get(size, channels)

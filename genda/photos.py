@@ -18,9 +18,9 @@ from fastcore.basics import AttrDict
 from fastai.data.core import DataLoaders
 from .core import lookup, settings
 from .images import carve
-from .files import DataError, fetch, search
+from .files import DataError, fetch, same_classes, search
 from .formats import count_classes, find, is_image, kept, members, read_arrays, read_batches, read_classes
-from .data import SETS, digits, domain_dls, ready, register, _mnistm as _blended
+from .data import SETS, digits, domain_dls, ready, register
 
 # %% ../nbs/01d_photos.ipynb #7ed5ea2b
 _C10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
@@ -173,15 +173,6 @@ def _celeba(split, size=64, crop=None, folder=None):
     x, y = kept('celeba', [p for p in (images, rows, parts) if p], make, parts and split, size, crop)
     return (x, y) if parts else carve(x, y, split)
 
-# %% ../nbs/01d_photos.ipynb #7c2e161e
-def _mnistm(split, size=None, blend_seed=0, published=False):
-    if not published: return _blended(split, size or 28, blend_seed)
-    part = 'test' if split == 'test' else 'train'
-    path = find('mnistm.npz', 'mnist_m.npz')
-    if not path: raise DataError(f"no mnistm.npz in {' or '.join(map(str, settings().data_dirs))}; without published=True it is made here")
-    return carve(*kept('mnistm-published', [path], partial(read_arrays, path, f'x_{part}', f'y_{part}'), part), split, published=True)
-SETS['mnistm'].read = _mnistm
-
 # %% ../nbs/01d_photos.ipynb #d757fa69
 _HOME = '''Alarm_Clock Backpack Batteries Bed Bike Bottle Bucket Calculator Calendar Candles Chair Clipboards Computer Couch Curtains Desk_Lamp Drill
     Eraser Exit_Sign Fan File_Cabinet Flipflops Flowers Folder Fork Glasses Hammer Helmet Kettle Keyboard Knives Lamp_Shade Laptop Marker Monitor
@@ -220,13 +211,9 @@ def pair_sets(
     cuts = [(pre + rest[:i], pre + rest[i + 1:]) for i, c in enumerate(rest) if c == '-']
     both = next((c for c in cuts if c[0] in SETS and c[1] in SETS), None)
     if not both: raise ValueError(f"unknown pair {name!r}: a pair is named as 'mnist-usps' or 'pacs photo-sketch', of two of {', '.join(SETS)}")
-    a, b = both; p, q = SETS[a].names, SETS[b].names
+    a, b = both; same_classes(a, SETS[a].names, b, SETS[b].names)
     if a == b or {a, b} == {'mnist', 'mnist5k'} or (a, b) == ('mnistm', 'mnist5k') and digits() == 'mnist':
         raise ValueError(f'{a} and {b} are made of the same images: what is tested on the one was trained on in the other')
-    if list(p) != list(q):
-        apart = {a: [v for v in p if v not in q], b: [v for v in q if v not in p]}
-        only = [f"only in {k}: {', '.join(no[:5])}{' ...' if len(no) > 5 else ''}" for k, no in apart.items() if no]
-        raise ValueError(f"{a} ({len(p)}) and {b} ({len(q)}) differ in their classes: {'; '.join(only) or 'the order is another'}")
     return both
 
 def pair_dls(

@@ -1,5 +1,5 @@
 "A small file in each published format loads exactly; a damaged one is named and refused, and nothing is left half-written."
-import bz2, gzip, hashlib, io, pickle, struct, tarfile, zipfile
+import bz2, gzip, hashlib, io, os, pickle, struct, subprocess, sys, tarfile, zipfile
 from pathlib import Path
 
 import numpy as np, pytest, torch
@@ -405,3 +405,53 @@ def test_pairs_do_not_leak(own):
     for pair in ('mnistm-mnist5k', 'mnist-mnist5k', 'mnist5k-mnist', 'mnist-mnist'):
         with pytest.raises(ValueError, match='same images'): photos.pair_sets(pair)
     assert photos.pair_sets('mnist5k-mnistm') and photos.pair_sets('mnistm-mnist')
+
+
+@pytest.mark.parametrize('pair, source, target', [('mnist-usps', 'mnist', 'usps'), ('usps-mnist', 'usps', 'mnist'), ('mnist-mnistm', 'mnist', 'mnistm'),
+    ('mnistm-usps', 'mnistm', 'usps'), ('mnistm-svhn', 'mnistm', 'svhn'), ('optdigits-mnist5k', 'optdigits', 'mnist5k'),
+    ('faces avataaars-peeps', 'faces_avataaars', 'faces_peeps'), ('faces peeps-personas', 'faces_peeps', 'faces_personas'),
+    ('officehome clipart-realworld', 'officehome_clipart', 'officehome_realworld'), ('pacs photo-sketch', 'pacs_photo', 'pacs_sketch')])
+def test_each_pair_loads_by_name(own, pair, source, target):
+    "Every pair of the course, on small files in the published formats; both sides come in one size and as many channels."
+    assert photos.pair_sets(pair) == (source, target)
+    for part, n in (('train', 36), ('t10k', 20)):
+        for kind, a in (('images-idx3', noise(n, 28, 28)), ('labels-idx1', np.arange(n)%10)): put(own/'MNIST'/'raw'/f'{part}-{kind}-ubyte.gz', idx(a))
+    for f, n in (('usps.bz2', 36), ('usps.t.bz2', 20)): put(own/f, bz2.compress(libsvm(noise(n, 16, 16), np.arange(n)%10)))
+    for f, n in (('train', 36), ('test', 20)): savemat(own/f'{f}_32x32.mat', dict(X=noise(32, 32, 3, n), y=(1 + np.arange(n)%10)[:, None]))
+    zipped(own/'pacs.zip', pacs())
+    zipped(own/'OfficeHome.zip', {f'{g}/{k}/{i}.png': encoded(noise(8, 8, 3)) for g in ('Clipart', 'Real World') for k in data.SETS['officehome_art'].names for i in range(2)})
+    small = dict(faces=40) if pair.startswith('faces') else {}
+    d = photos.pair_dls(pair, bs=6, source_kw=small, target_kw=small); (xs, xt), ys = d.one_batch(); x, y = d.valid.one_batch()
+    assert xs.shape == xt.shape and xs.shape[0] == 6 == len(ys) and x.shape[1:] == xs.shape[1:]
+    assert d.vocab == data.SETS[target].names and {*map(int, ys)} <= set(range(len(d.vocab))) and -1 <= xs.min() < xs.max() <= 1
+
+@pytest.mark.parametrize('pair, said', [('mnist-usps', "mnist|usps"), ('mnistm-svhn', '32x32.mat could not be fetched'), ('pacs photo-sketch', 'pacs.zip.*none of them is in'),
+    ('officehome clipart-realworld', 'officehome.zip.*none of them is in')])
+def test_a_pair_that_is_not_here_says_what_is_missing(own, monkeypatch, pair, said):
+    monkeypatch.setattr(tv.MNIST, 'mirrors', ['http://127.0.0.1:9/'])
+    for c in (tv.USPS, tv.SVHN): monkeypatch.setattr(c, 'split_list', {k: ['http://127.0.0.1:9/' + v[1], *v[1:]] for k, v in c.split_list.items()})
+    with pytest.raises(DataError, match=f"({said})(.|\n)*Of packaged sets: pair_dls\\('optdigits-mnist5k'\\)"): photos.pair_dls(pair, n=20, n_valid=20)
+
+def test_sets_with_other_classes_are_no_domains(own):
+    with pytest.raises(ValueError, match='mnist5k .10. and faces_peeps .4. differ in their classes: only in mnist5k: 0, 1, 2, 3, 4 ...; only in faces_peeps: black'):
+        data.domain_dls('mnist5k', 'faces_peeps')
+    for k in ('cats', 'dogs'): put(own/'mine'/k/'a.png', encoded(noise(8, 8, 3)))
+    for k in ('cats', 'wolves'): put(own/'yours'/k/'a.png', encoded(noise(8, 8, 3)))
+    with pytest.raises(ValueError, match='only in .*mine: dogs; only in .*yours: wolves'): data.domain_dls(own/'mine', own/'yours')
+
+def test_published_mnistm_is_found_without_another_import(own):
+    "In a fresh interpreter, where nothing but the module of the data sets was imported."
+    x = noise(12, 32, 32, 3); np.savez(own/'mnistm.npz', x_train=x, y_train=np.arange(12)%10, x_test=x, y_test=np.arange(12)%10)
+    say = "from genda.data import load_raw; x, y = load_raw('mnistm', 'test', published=True); print(tuple(x.shape), y.tolist())"
+    said = subprocess.run([sys.executable, '-W', 'ignore', '-c', say], capture_output=True, text=True, check=True, env=os.environ | {'PYTHONPATH': str(Path(data.__file__).parents[1])})
+    assert said.stdout.split('\n')[0] == f'(12, 3, 32, 32) {[*range(10), 0, 1]}'
+
+def test_stand_ins_are_named(own, monkeypatch):
+    "What is asked for and cannot be had names a set that can, and that set says what it stands for."
+    for c in (tv.CIFAR10, tv.CIFAR100): monkeypatch.setattr(c, 'url', 'http://127.0.0.1:9/x')
+    monkeypatch.setattr(photos, '_DRIVE', 'http://127.0.0.1:9/')
+    for name, instead in (('celeba', 'faces'), ('cifar10', 'mnistm'), ('cifar100', 'mnistm'), ('pacs_photo', 'mnistm'), ('iclevr', 'shapes')):
+        with pytest.raises(DataError, match=f"Ready now, in its place: load\\('{instead}'\\)"): data.load_raw(name, 'test')
+        assert data.ready(instead)
+    sources = data.catalog().set_index('name').source
+    assert 'stand in for Bitmoji and CelebA' in sources['faces'] and 'stands in for i-CLEVR' in sources['shapes']
