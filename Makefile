@@ -8,16 +8,19 @@ INDEX  ?=
 CONSTRAINTS ?= constraints.txt
 # Lessons to run with `make lessons`, for example NB="02_process 05_ddpm"; all of them by default.
 NB     ?=
+# Where `make docs-serve` serves, and whether `make docs` does without what npm provides.
+PORT   ?= 8000
+PLAIN  ?=
 
 # Notebooks under test: two at a time, one thread each, and paths that hold from any folder.
 SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA" && pwd)" || exit 1; fi; \
           GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install course lessons study zoo test readme docs bench lab wheel constraints clean
+.PHONY: help install course lessons study zoo test readme docs docs-serve bench lab wheel wheels constraints clean
 
 help:         ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
 
 install: $(STAMP) ## make .venv and install what the tested versions in constraints.txt say
 
@@ -32,8 +35,8 @@ $(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
 course: $(STAMP) ## the first whole path: train on digits, sample, judge (about ten minutes); the result lies in runs/05_ddpm
 	@$(BIN)/python tools/run.py --budget lesson --apart 05_ddpm
 
-lab: $(STAMP) ## open the lessons in JupyterLab
-	$(BIN)/jupyter lab nbs
+lab: $(STAMP) ## open the lessons in JupyterLab, or one of them with NB=05_ddpm
+	$(BIN)/jupyter lab $(if $(NB),nbs/$(NB).ipynb,nbs)
 
 lessons: $(STAMP) ## run every notebook at the lesson budget, keep its outputs, write results/ and the table in README.md
 	$(BIN)/python tools/run.py --budget lesson $(NB)
@@ -52,8 +55,13 @@ test: $(STAMP) ## every check: pytest, then every notebook at the smoke budget
 readme: $(STAMP) ## write the table of lessons in README.md anew from results/
 	$(BIN)/python tools/readme.py
 
-docs: $(STAMP) ## build the site from the stored outputs, offline, into docs/_build
-	$(BIN)/python docs/build.py
+docs: $(STAMP) ## build the site from the stored outputs into docs/_build; the first time fetches two packages through npm, PLAIN=1 does without them
+	$(if $(PLAIN),,@$(BIN)/python docs/vendor.py)
+	$(BIN)/python docs/build.py $(if $(PLAIN),--plain)
+
+docs-serve: $(STAMP) ## show the site that make docs built, on http://localhost:8000
+	@test -f docs/_build/index.html || { echo 'there is no site yet: make docs' >&2; exit 1; }
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build $(PORT)
 
 bench: $(STAMP) ## training and sampling speed beside diffusers
 	$(BIN)/python bench/train.py
@@ -62,10 +70,13 @@ bench: $(STAMP) ## training and sampling speed beside diffusers
 wheel: $(STAMP) ## build the package into dist/
 	$(BIN)/python -m build --wheel
 
+wheels: $(STAMP) ## collect the package and all that the lessons need in wheels/, for machines without network
+	$(BIN)/python -m pip wheel --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -w wheels '.[course]'
+
 constraints: $(STAMP) ## write constraints.txt anew from what is installed; run make test before committing it
 	@{ echo '# Versions that are tested together; `make` installs with them. Written by `make constraints`.'; \
 	   echo '# Left out: what torch itself pins for CUDA on Linux.'; \
 	   $(BIN)/python -m pip freeze --all --exclude genda --exclude pip | grep -v -E '^(nvidia-|cuda-|triton=)' | sed 's/+[a-z0-9.]*$$//'; } > constraints.txt
 
-clean:        ## remove what was built (not .venv, data, models or runs)
-	rm -rf _proc docs/_build docs/jupyter_execute docs/lessons docs/results.md dist .pytest_cache
+clean:        ## remove what was built (not .venv, wheels, docs/_vendor, data, models or runs)
+	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/cite.md docs/_timetable.md dist .pytest_cache

@@ -1,4 +1,4 @@
-import ast, json
+import ast, json, os, shutil
 from pathlib import Path
 import pytest
 
@@ -39,3 +39,15 @@ def imports(source):
 
 each_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
 each_module = pytest.mark.parametrize('path', MODULES, ids=lambda p: p.stem)
+
+@pytest.fixture(scope='session')
+def chromium():
+    "A running Chromium, the system's or Playwright's own. Without one its tests are skipped, unless GENDA_BROWSER says that there has to be one."
+    absent = pytest.fail if os.environ.get('GENDA_BROWSER') else pytest.skip
+    try: from playwright.sync_api import Error, sync_playwright
+    except ImportError: absent('no Playwright: pip install playwright')
+    with sync_playwright() as p:
+        try: browser = p.chromium.launch(executable_path=shutil.which('chromium'), args=['--no-sandbox'])
+        except Error as error: absent(f'no Chromium: apt install chromium, or python -m playwright install chromium ({error.message.splitlines()[0]})')
+        yield browser
+        browser.close()

@@ -50,7 +50,7 @@ def test_modules_import_nothing_but_dependencies(path):
 @each_notebook
 def test_lessons_import_nothing_but_dependencies_and_oracles(path):
     used = outside(n for s in code(path) for n in imports(s))
-    assert used <= declared('test') - {'nbdev', 'pytest', 'build', 'hatchling'}
+    assert used <= declared('test') - {'nbdev', 'pytest', 'build', 'hatchling', 'playwright'}
 
 def test_no_dependency_without_a_use():
     "What the package asks for is imported by a module or a lesson; IPython also comes in as `display`."

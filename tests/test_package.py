@@ -8,7 +8,8 @@ from packaging.utils import canonicalize_name
 from conftest import ROOT, read
 
 def sh(*command, cwd, **env):
-    done = subprocess.run([str(c) for c in command], cwd=cwd, env=os.environ | env, capture_output=True, text=True)
+    ours = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}  # nothing but what is installed
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=ours | env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -21,7 +22,8 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_the_package_and_the_settings(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {p.relative_to(ROOT).as_posix() for p in (ROOT/'genda').rglob('*') if p.is_file() and '__pycache__' not in p.parts}
-    assert ours | {'genda/settings.ini'} == {n for n in names if n.startswith('genda/')}
+    lessons = {f'genda/course/{p.relative_to(ROOT).as_posix()}' for p in [*(ROOT/'nbs').rglob('*'), *(ROOT/'results').rglob('*'), ROOT/'tools/run.py'] if p.is_file()}
+    assert ours | lessons | {'genda/settings.ini'} == {n for n in names if n.startswith('genda/')}
     assert zipfile.ZipFile(wheel).read('genda/settings.ini') == (ROOT/'settings.ini').read_bytes()
 
 def closure(requirements):
@@ -84,3 +86,19 @@ def test_installed_wheel_trains_a_step_and_samples(python, tmp_path):
     env = dict(HOME=str(tmp_path), USERPROFILE=str(tmp_path), XDG_CACHE_HOME=str(tmp_path/'cache'), GENDA_DATA='', GENDA_BUDGET='smoke', OMP_NUM_THREADS='1')
     said = sh(python, '-c', TRAIN_AND_SAMPLE, cwd=tmp_path, **env)
     assert 'site-packages' in said and str(tmp_path/'cache') in said
+
+def test_installed_command_helps_samples_and_hands_out_lessons(python, tmp_path):
+    """The entry point that pip would make, in an empty folder, with nothing but the declared dependencies."""
+    env = dict(HOME=str(tmp_path), USERPROFILE=str(tmp_path), XDG_CACHE_HOME=str(tmp_path/'cache'), GENDA_DATA='', OMP_NUM_THREADS='1')
+    entry = sh(python, '-c', 'from importlib.metadata import entry_points as e; print(*[p.value for p in e(group="console_scripts", name="genda")])', cwd=tmp_path).strip()
+    def genda(*words): return sh(python, '-W', 'ignore', '-c', f'import sys; from {entry.replace(":", " import ")}; sys.exit(main())', *words, cwd=tmp_path, **env)
+    assert 'genda sample --model digits' in genda('--help')
+    assert '10 images in' in genda('sample', '--label', '0123456789', '--steps', '3', '--guidance', '1', '--seed', '7', '--out', 'digits.png')
+    assert (tmp_path/'digits.png').stat().st_size > 1000 and 'digits' in genda('zoo')
+    genda('lab', 'class', '--no-solutions'); genda('lab', 'lab')
+    copied = {p.relative_to(tmp_path/'lab').as_posix() for p in (tmp_path/'lab').rglob('*') if p.is_file()}
+    assert copied == {'settings.ini'} | {p.relative_to(ROOT).as_posix() for k in ('nbs', 'results') for p in (ROOT/k).rglob('*') if p.is_file()}
+    for path in (ROOT/'nbs').rglob('*.ipynb'):
+        name = path.relative_to(ROOT)
+        assert read(tmp_path/'lab'/name) == read(path) and '"solution"' not in read(tmp_path/'class'/name)
+    assert sh(python, '-W', 'ignore', '-c', 'from genda.core import settings; print(settings().root)', cwd=tmp_path/'lab'/'nbs', **env).strip() == str((tmp_path/'lab').resolve())

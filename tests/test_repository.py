@@ -45,6 +45,10 @@ def test_readme_names_the_version_that_is_built():
     import genda
     assert set(re.findall(r'genda-([\d.]+)-py3', read(ROOT/'README.md'))) == {genda.__version__}
 
+def test_citation_names_the_version_that_is_built():
+    import genda
+    assert yaml.safe_load(read(ROOT/'CITATION.cff'))['version'] == genda.__version__
+
 def test_readme_tables_are_current():
     sys.path.insert(0, str(ROOT/'tools'))
     from readme import render

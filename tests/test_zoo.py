@@ -14,11 +14,14 @@ def test_each_file_is_an_entry_and_has_a_card():
 def test_all_weights_together_are_small():
     assert sum(p.stat().st_size for p in (PACKAGE/'weights').iterdir()) < 20e6
 
-def test_digits_are_small_and_know_no_class():
-    model, card = load_model('digits', device='cpu')
+GENERATORS = dict(digits=10, mnistm=10, faces=12, shapes=24)
+
+@pytest.mark.parametrize('name', [n for n in GENERATORS if n in SHIPPED])
+def test_generators_are_small_and_know_no_condition(name):
+    model, card = load_model(name, device='cpu')
     assert sum(p.numel() for p in model.parameters()) <= 1_000_000
-    assert (PACKAGE/'weights'/'digits.safetensors').stat().st_size <= 2_000_000
-    assert model.cond.classes == 10 and card['recipe']['drop'] > 0, 'the null condition was trained'
+    assert (PACKAGE/'weights'/f'{name}.safetensors').stat().st_size <= 2_000_000
+    assert (model.cond.classes or model.cond.attributes) == GENERATORS[name] and card['recipe']['drop'] > 0, 'the null condition was trained'
     assert {'net', 'process', 'predict', 'data', 'images', 'seconds', 'processor', 'sampler', 'licence', 'source', 'figures'} <= set(card)
 
 @pytest.mark.parametrize('name', [n for n in SHIPPED if n.startswith('judge_')])
@@ -32,7 +35,7 @@ def test_each_judge_loads_by_name_and_keeps_what_it_is(name):
 
 @pytest.mark.parametrize('name', SHIPPED)
 def test_figures_hold(name):
-    if name == 'judge_mnistm' and not ready('mnist'): pytest.skip('its figure is of all MNIST over the BSDS500 photographs')
+    if 'mnistm' in name and not ready('mnist'): pytest.skip('its figures are of all MNIST over the BSDS500 photographs')
     if name == 'judge_cifar10' and not ready('cifar10'): pytest.skip('its figure is of photographs that are not here')
     found = recheck(name, 200)
     assert len(found) and found.holds.all(), found.to_string()

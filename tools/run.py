@@ -5,7 +5,6 @@ import nbformat
 from PIL import Image
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from nbdev.clean import nbdev_clean
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -66,9 +65,11 @@ def pictures(nb):
         for kind, text in re.findall(r'data:image/(webp|gif|png);base64,([^"\']+)', data.get('text/html', '')): yield kind, base64.b64decode(text)
 
 def pack(nb):
-    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss."
+    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss, and each once; of a widget only its picture, for no kernel stands behind it any more."
+    nb.metadata.pop('widgets', None)
     for data in (o.get('data', {}) for c in nb.cells for o in c.get('outputs', [])):
         if 'image/png' in data:
+            for other in 'application/vnd.jupyter.widget-view+json', 'image/jpeg': data.pop(other, None)
             tight = io.BytesIO(); Image.open(io.BytesIO(base64.b64decode(data['image/png']))).save(tight, 'PNG', optimize=True)
             data['image/png'] = min(base64.b64encode(tight.getvalue()).decode(), data['image/png'].strip(), key=len)
 
@@ -85,6 +86,7 @@ def run(path, out=None):
         for i, (kind, data) in enumerate(pictures(nb), 1): (out/'pictures'/f'{i:02d}.{kind}').write_bytes(data)
         nbformat.write(nb, out/path.name)
     elif not failed:
+        from nbdev.clean import nbdev_clean
         pack(nb); nbformat.write(nb, path)
         nbdev_clean(str(path))
     return not failed
@@ -130,8 +132,11 @@ def main():
     cli.add_argument('--budget', default='lesson')
     cli.add_argument('--using', default='', help='only notebooks that contain this text')
     cli.add_argument('--apart', action='store_true', help='keep the executed notebook, pictures and figures in runs/<name>/ and leave nbs/ alone')
+    cli.add_argument('--root', type=Path, default=Path(__file__).resolve().parent.parent, help='the folder with settings.ini and nbs/')
     cli.add_argument('--background', action='store_true', help='return at once and write to runs/<budget>.log')
     a = cli.parse_args()
+    global ROOT
+    ROOT = a.root.resolve()
     if a.background: return background([sys.executable, *(x for x in sys.argv if x != '--background')], ROOT/'runs'/f'{a.budget}.log')
     os.environ.update(GENDA_BUDGET=a.budget, JUPYTER_PREFER_ENV_PATH='1')
     os.environ.setdefault('PYTHONWARNINGS', 'ignore::FutureWarning:torch.jit._script')  # said on import by a library, not by a lesson
@@ -145,7 +150,7 @@ def main():
         if not run(path, out): failed.append(path.stem); continue
         figures = results/f'{path.stem}.json'
         if figures.is_file(): print('', *report(json.loads(figures.read_text(encoding='utf-8'))), '', sep='\n')
-        if out: print(f'pictures            {(out/"pictures").relative_to(ROOT)}\nexecuted notebook   {out.relative_to(ROOT)/path.name}\nopen it             make lab\n')
+        if out: print(f'pictures            {(out/"pictures").relative_to(ROOT)}\nexecuted notebook   {out.relative_to(ROOT)/path.name}\nopen it             {"make lab" if (ROOT/"Makefile").is_file() else f"jupyter lab {out}"}\n')
     if failed: sys.exit(f"failed: {', '.join(failed)}")
 
 if __name__ == '__main__': main()

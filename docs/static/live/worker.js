@@ -1,0 +1,39 @@
+// Runs a network and the sampler beside the page, so that the page stays responsive. The newest request cancels the ones before it.
+import * as ort from '../vendor/ort.wasm.bundle.min.mjs';
+import {ddim, guided, noise, vp} from './sampler.js';
+
+ort.env.wasm.numThreads = 1;  // several threads would need headers that few servers send
+ort.env.wasm.wasmPaths = {wasm: new URL('../vendor/ort-wasm-simd-threaded.wasm', import.meta.url).href};
+
+const networks = {};
+function network(name) {
+  return networks[name] ??= (async () => {
+    const about = await (await fetch(new URL(`../networks/${name}.json`, import.meta.url))).json();
+    const session = await ort.InferenceSession.create(new URL(`../networks/${about.file}`, import.meta.url).href, {executionProviders: ['wasm']});
+    const condition = y => about.classes ? new ort.Tensor('int64', BigInt64Array.from(y, BigInt), [y.length])
+                                         : new ort.Tensor('float32', Float32Array.from(y.flat()), [y.length, y[0].length]);
+    const ask = async (xt, t, y, keep) => (await session.run({
+      xt: new ort.Tensor('float32', xt, [y.length, ...about.shape]),
+      t: new ort.Tensor('int64', new BigInt64Array(y.length).fill(BigInt(t)), [y.length]),
+      y: condition(y), keep: new ort.Tensor('bool', Uint8Array.from(keep), [y.length]),
+    })).answer.data;
+    return {about, ask, process: vp(about.abar)};
+  })();
+}
+
+let newest = 0, queue = Promise.resolve();
+const messagesFirst = () => new Promise(done => setTimeout(done));
+
+async function walk({id, name, y, xT, seeds, steps, eta, w}) {
+  const {about, ask, process} = await network(name), dice = (j, k, size) => noise(seeds[j], k, size);
+  for await (const frame of ddim(guided(ask, y, w), process, about.predict, xT, {steps, eta, dice})) {
+    postMessage({id, ...frame});
+    await messagesFirst();
+    if (id !== newest) return;
+  }
+}
+
+onmessage = ({data}) => {
+  newest = data.id;
+  queue = queue.then(() => data.id === newest && walk(data)).catch(error => postMessage({id: data.id, error: String(error)}));
+};
