@@ -122,7 +122,7 @@ def main():
     MADE.mkdir()
     if not a.plain:
         if vendor.missing(): sys.exit('JavaScript packages are missing: `make docs` fetches them')
-        for package in vendor.PACKAGES: shutil.copytree(vendor.kept(package), MADE/'vendor', dirs_exist_ok=True, ignore=shutil.ignore_patterns('README.md', 'LICENSE'))
+        for package in vendor.PACKAGES: shutil.copytree(vendor.kept(package), MADE/'vendor', dirs_exist_ok=True, ignore=shutil.ignore_patterns('README.md'))
         import networks
         for n in networks.export(sorted({*LIVE.values()}), MADE/'networks'): said(f"{n['file']}: {n['bytes']/1e6:.2f} MB, differs from the network by at most {n['error']:.1g}")
     modules = [p.stem for p in sorted((ROOT/'genda').glob('*.py')) if not p.name.startswith('_')]
