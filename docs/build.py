@@ -66,7 +66,7 @@ def page(nb, stem, symbols):
             if 'text/html' in o.get('data', {}): o.data['text/html'] = still(o.data['text/html'], f'{stem}-{i}-{k}')
         c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip('\n')
         if c.source or c.outputs: cells.append(c)
-        if moving: cells.append(nbformat.v4.new_markdown_cell('*In a running notebook a slider stands here.*'))
+        if moving: cells.append(nbformat.v4.new_markdown_cell('*In a running notebook a slider stands here.*' + (' Some move without one: [live pages](../live/index.md).' if (MADE/'networks').exists() else '')))
     path = next(ROOT.glob(f'nbs/**/{stem}.ipynb')).relative_to(ROOT/'nbs').with_suffix('').as_posix()
     cells.insert(1, nbformat.v4.new_markdown_cell(f'```{{admonition}} Run this lesson\n:class: tip\n`make lab NB={path}` in a copy of the repository\n```'))
     nb.cells = cells
@@ -122,12 +122,12 @@ def main():
     MADE.mkdir()
     if not a.plain:
         if vendor.missing(): sys.exit('JavaScript packages are missing: `make docs` fetches them')
-        for package in vendor.PACKAGES: shutil.copytree(vendor.kept(package), MADE/'vendor', dirs_exist_ok=True, ignore=shutil.ignore_patterns('README.md', 'LICENSE'))
+        for package in vendor.PACKAGES: shutil.copytree(vendor.kept(package), MADE/'vendor', dirs_exist_ok=True, ignore=shutil.ignore_patterns('README.md'))
         import networks
         for n in networks.export(sorted({*LIVE.values()}), MADE/'networks'): said(f"{n['file']}: {n['bytes']/1e6:.2f} MB, differs from the network by at most {n['error']:.1g}")
     modules = [p.stem for p in sorted((ROOT/'genda').glob('*.py')) if not p.name.startswith('_')]
     symbols, exports = reference.Symbols(modules), {}
-    made = Path(proc_nbs(n_workers=2, force=True))
+    made = Path(proc_nbs(n_workers=0, force=True))
     for path in sorted(made.rglob('*.ipynb')):
         nb = nbformat.read(path, as_version=4); out = DOCS/'lessons'/('labs' if path.parent.name == 'labs' else '')/path.name
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -280,12 +280,16 @@ def test_faces_page_draws_what_python_draws(tab, address):
     same_picture(tab, [[x[0], x[0]]])
     assert tab.faults == []
 
-@has('digits')
-def test_keyboard_reaches_and_moves_every_control(tab, address):
-    opened(tab, address, 'digits')
-    controls = tab.locator('.live input').count(); tab.locator('.live input').first.focus(); reached = 1
+@pytest.mark.parametrize('name', sorted(p.stem for p in (BUILT/'live').glob('*.html') if p.stem != 'index'))
+def test_keyboard_reaches_every_control(tab, address, name):
+    opened(tab, address, name)
+    controls = tab.locator('.live input, .live select').count(); tab.locator('.live input').first.focus(); reached = 1
     while tab.evaluate("() => !!document.activeElement.closest('.live')") and reached <= controls: tab.keyboard.press('Tab'); reached += 1
     assert reached == controls + 1, 'Tab leads through all of them, and out'
+
+@has('digits')
+def test_keys_move_a_slider(tab, address):
+    opened(tab, address, 'digits')
     eta = tab.get_by_role('slider', name='eta'); eta.focus(); tab.keyboard.press('ArrowRight'); finished(tab)
     assert float(eta.input_value()) == .05
     x = expected('digits', [2, 5], [12, 15], w=1., eta=.05)[-1].xt; same_picture(tab, [x, x])
