@@ -184,7 +184,7 @@ def course(
     if not there: lab(folder)
     return subprocess.call([sys.executable, str(course_folder()/'tools'/'run.py'), '--root', str(root), '--budget', budget, '--apart', lesson])
 
-# %% ../nbs/14_cli.ipynb #05ddba86
+# %% ../nbs/14_cli.ipynb #dec5ca2c
 def data(
     fetch:str=None, # a set to download or to make now
 ):
@@ -202,9 +202,9 @@ def zoo(
     name:str=None, # a network whose card to show
 ):
     "List the trained networks, or show the card of one."
-    from genda.core import load_weights
-    from genda.zoo import zoo
-    if name: return print(json.dumps(load_weights(name)[1], indent=1))
+    from genda.core import load_weights, lookup
+    from genda.zoo import ENTRIES, zoo
+    if name and lookup('network', name, ENTRIES): return print(json.dumps(load_weights(name)[1], indent=1))
     table = zoo(); table['draws'] = ['process' in load_weights(n)[1] for n in table.name]
     for r in table.itertuples(): print(f"{r.name:14}{r.what} ({r.parameters:,} parameters, {r.bytes/1e6:.1f} MB){' [genda sample]' if r.draws else ''}\n{'':14}{r.figures}")
 
