@@ -187,7 +187,9 @@ def _go_on(self:Resume):
 @patch
 def _skip(self:Resume, f, event, *rest):
     "In place of the Learner's own: an epoch that is done raises no events."
-    if self.epoch < self.first: return
+    if self.epoch < self.first:
+        if (bar := getattr(getattr(self.learn, 'progress', None), 'mbar', None)) is not None: bar.update(self.epoch)  # it starts at its first
+        return
     del self.learn._with_events
     self.learn.all_batches = self._rest
     self.learn._with_events(f, event, *rest)
