@@ -46,10 +46,10 @@ study: $(STAMP) ## fill the long tables in the background, a resumable run a row
 	@$(BIN)/python tools/run.py --budget study --apart --using 'study_row(' --background
 
 zoo: $(STAMP) ## train the shipped networks anew in the background, resumable; judges only where their files are gone; wants all of MNIST
-	@$(BIN)/python tools/run.py --budget study --apart --background 04_metrics 12_zoo
+	@$(BIN)/python tools/zoo.py --background
 
 test: $(STAMP) ## every check: pytest, then every notebook at the smoke budget
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	$(SMOKE) $(BIN)/nbdev-test --n-workers 2 --do-print --timing
 
 readme: $(STAMP) ## write the table of lessons in README.md anew from results/

@@ -1,5 +1,6 @@
 "Build the site: nbdev processes the notebooks, Sphinx makes pages of them. Offline but for the first time; a warning is an error."
 import argparse, ast, base64, csv, io, os, re, shutil, sys, time
+from html import escape
 from pathlib import Path
 import nbformat, yaml
 from nbdev.serve import proc_nbs
@@ -61,8 +62,10 @@ def page(nb, stem, symbols):
         if c.cell_type != 'code': cells.append(c); continue
         moving = [o for o in c.get('outputs', []) if o.get('data', {}).pop('application/vnd.jupyter.widget-view+json', None)]
         c.outputs = [o for o in c.get('outputs', []) if o not in moving or 'image/png' in o.data]
-        if any('image/png' in o.get('data', {}) for o in c.outputs): c.metadata['mystnb'] = {'image': {'alt': described(c.source, heading, prose)}}
+        alt = described(c.source, heading, prose) if any(kind.startswith('image/') for o in c.outputs for kind in o.get('data', {})) else ''
+        if any('image/png' in o.get('data', {}) for o in c.outputs): c.metadata['mystnb'] = {'image': {'alt': alt}}
         for k, o in enumerate(c.outputs):
+            for kind in {'image/webp', 'image/gif'} & {*o.get('data', {})}: o.data['text/html'] = f'<img alt="{escape(alt)}" src="data:{kind};base64,{"".join(o.data.pop(kind).split())}">'
             if 'text/html' in o.get('data', {}): o.data['text/html'] = still(o.data['text/html'], f'{stem}-{i}-{k}')
         c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip('\n')
         if c.source or c.outputs: cells.append(c)
@@ -88,7 +91,7 @@ def results_page():
     yield 'What the five student reports (listed on the [first page](index.md)) state of their own experiments, and ours where a lesson has measured the same. A dash is a figure that a report asks for or announces and does not give, or that we have not measured. Data sets, networks and judges differ from ours unless the experiment says otherwise.\n'
     yield '| report | experiment | figure | stated | ours |\n| --- | --- | --- | --- | --- |'
     for row in csv.DictReader((DOCS/'reports.csv').open(encoding='utf-8')):
-        ours = figure(*row['ours'].split(':')) if row['ours'] else None
+        ours = ' / '.join(found for k in row['ours'].split('; ') if k and (found := figure(*k.split(':'))))
         yield f"| {row['report']} | {row['experiment']} | {row['figure']} | {row['stated'] or '–'} | {ours or '–'} |"
     yield ''
     for path, title, _, r in lessons():

@@ -42,17 +42,18 @@ def train_conditional(
     process:dict,     # for `GaussianDiffusion.vp`
     images:int,       # how many images it sees, repeats counted; whole epochs
     options=None,     # the reader's own, as in `load_raw`
-    cbs=(), **about,  # further callbacks, of which a KeepBest chooses the weights; what else the card should say, such as the images' size
+    cbs=(), schedule=warm_linear, # further callbacks, of which a KeepBest chooses the weights; lr -> how it changes
+    **about,          # what else the card should say, such as the images' size
 )->tuple:             # the averaged network, its card without figures
     "Train a conditional network that predicts v, with the recipe of lesson 05."
     s, size, more = settings(), about.get('size'), options or {}; set_seed(); (x, _), (held, _) = (load_raw(data, k, size, **more) for k in ('train', 'valid'))
     d = dls(data, bs=s.zoo_bs, size=size, n=min(len(x), images), n_valid=min(s.zoo_valid, len(held)), drop_last=True, **more)
     learn = diffusion_learner(d, conditional_net(**net), GaussianDiffusion.vp(**process), 'v', drop=s.zoo_drop, decay=s.zoo_decay, cbs=cbs)
     resume, epochs = Resume(folder), max(1, round(images/len(d.train_ds)))
-    with learn.no_bar(): learn.fit(epochs, s.zoo_lr, cbs=[warm_linear(s.zoo_lr), resume])
+    with learn.no_bar(): learn.fit(epochs, s.zoo_lr, cbs=[schedule(s.zoo_lr), resume])
     for cb in cbs:
         if isinstance(cb, KeepBest): learn.ema.model.load_state_dict(cb.best)
-    recipe = {k: s[f'zoo_{k}'] for k in ('bs', 'lr', 'drop', 'decay')}
+    recipe = {k: s[f'zoo_{k}'] for k in ('bs', 'lr', 'drop', 'decay')} | dict(schedule=schedule.__name__)
     return learn.ema.model, dict(net=net, process=process, predict='v', data=data, images=epochs*len(d.train)*s.zoo_bs, recipe=recipe,
         seconds=round(resume.seconds, 1), **about, **circumstances())
 

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'lookup', 'Settings', 'settings', 'set_seed', 'check_images', 'show_grid', 'animate', 'fast_dtype',
-           'Precision', 'weights_dirs', 'save_weights', 'load_weights']
+           'keep_memory', 'GroupNorm', 'Precision', 'weights_dirs', 'save_weights', 'load_weights']
 
 # %% ../nbs/00_core.ipynb #c620aa01
 import ast, hashlib, json, os
 from configparser import ConfigParser
+from ctypes import CDLL
 from pathlib import Path
 import genda
 
@@ -157,6 +158,22 @@ def fast_dtype(
     flags = torch.cpu.get_capabilities()
     return torch.bfloat16 if flags.get('avx512_bf16') or flags.get('amx_bf16') or flags.get('bf16') else torch.float32
 
+# %% ../nbs/00_core.ipynb #d3ddbd9f
+def keep_memory(
+    size:int=2**28, # bytes: pieces up to this size stay with the process when they are dropped
+)->bool:            # False where the C library has no such switch: then nothing changes
+    "Let the C library use dropped memory again instead of handing it back to the system."
+    mallopt = getattr(CDLL(None) if os.name == 'posix' else None, 'mallopt', None)
+    return mallopt is not None and bool(mallopt(-3, size)) and bool(mallopt(-1, 2*size))  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+
+# %% ../nbs/00_core.ipynb #236a7e74
+class GroupNorm(nn.GroupNorm):
+    "PyTorch's GroupNorm, computed channels first where that is faster: bf16 on a CPU."
+    def forward(self, x):
+        turn = x.device.type == 'cpu' and x.dtype == torch.bfloat16 and x.is_contiguous(memory_format=torch.channels_last)
+        y = super().forward(x.contiguous() if turn else x)
+        return y.contiguous(memory_format=torch.channels_last) if turn else y
+
 # %% ../nbs/00_core.ipynb #0d14b542
 class Precision(MixedPrecision):
     "Train in the fastest safe number format of the device, images stored channels last."
@@ -221,8 +238,8 @@ def load_weights(
     if path is None:
         have = sorted({p.stem for f in folders for p in f.glob('*.safetensors')})
         raise FileNotFoundError(f"no weights {name!r} in {', '.join(map(str, folders))}; there are: {', '.join(have) or 'none'}")
-    try: card = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError) as e: raise ValueError(f"the card {path.with_suffix('.json')} is missing or damaged: {e}") from e
+    try: card = dict(json.loads(path.with_suffix('.json').read_text(encoding='utf-8')))
+    except (OSError, TypeError, ValueError) as e: raise ValueError(f"the card {path.with_suffix('.json')} is missing or damaged: {e}") from e
     if card.get('format') != 1: raise ValueError(f"{path}: format {card.get('format')!r}, this genda reads 1; a newer genda may read it")
-    if _sha256(path) != card['sha256']: raise ValueError(f"{path} is not the file of its card (sha256 differs): fetch or train it again")
+    if _sha256(path) != card.get('sha256'): raise ValueError(f"{path} is not the file of its card (sha256 differs): fetch or train it again")
     return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}, card

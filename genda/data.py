@@ -181,7 +181,7 @@ def load_raw(
     if size and 'size' in signature(e.read).parameters: options['size'] = size
     try:
         for p in _parts(split): got.append([torch.as_tensor(np.ascontiguousarray(v)) for v in e.read(p, **options)])
-    except DataError as err: raise DataError(f"{err}\n'{name}' can be asked for again at any time." + (
+    except DataError as err: raise err if name not in SETS else DataError(f"{err}\n'{name}' can be asked for again at any time." + (
         f" Ready now, in its place: load('{e.instead}')." if 'instead' in e else '')) from None
     x, y = (torch.cat(v) for v in zip(*got))
     x = x[:, None] if x.ndim == 3 else x if x.shape[1] in (1, 3) else x.permute(0, 3, 1, 2)

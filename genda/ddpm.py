@@ -21,7 +21,7 @@ from fastai.callback.schedule import ParamScheduler, combine_scheds, SchedLin
 from fastai.metrics import ValueMetric
 from fastai.optimizer import OptimWrapper
 from fastprogress.fastprogress import progress_bar
-from .core import Precision, check_images, lookup, save_weights
+from .core import Precision, check_images, keep_memory, lookup, save_weights
 from .process import GaussianDiffusion
 
 # %% ../nbs/05_ddpm.ipynb #3d4686cb
@@ -121,6 +121,7 @@ def diffusion_learner(
     **kwargs,          # handed to the Learner
 )->Learner:
     "A Learner that trains a denoiser."
+    keep_memory()
     opt = partial(OptimWrapper, opt=torch.optim.AdamW, fused=True, betas=(.9, .99))
     return Learner(dls, model, loss_func=DiffusionLoss(loss), opt_func=opt, wd=.01,
         cbs=[DiffusionCB(process, predict, drop, weight), EMA(decay), Precision(), *L(cbs)], **kwargs)

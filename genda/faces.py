@@ -171,7 +171,7 @@ def _domain(style):
         return x, y[:, 2:6].argmax(1)
     return read
 
-_add = lambda name, style, classes, names: register(name, 'generated', _many, 32, classes,
-    lambda: f'{credit(style)[0]}; drawn faces that stand in for Bitmoji and CelebA, rates as in CelebA', lambda: credit(style)[1], names)
-_add('faces', 'avataaars', 12, ATTRIBUTES)(_read)
-for _s in STYLES: _add(f'faces_{_s}', _s, 4, COLOURS)(_domain(_s))
+_add = lambda name, style, classes, names, real: register(name, 'generated', _many, 32, classes,
+    lambda: f'{credit(style)[0]}; drawn faces that stand in for {real}, rates as in CelebA', lambda: credit(style)[1], names)
+_add('faces', 'avataaars', 12, ATTRIBUTES, 'Bitmoji and CelebA')(_read)
+for _s in STYLES: _add(f'faces_{_s}', _s, 4, COLOURS, 'Bitmoji and, as a domain, for PACS and Office-Home')(_domain(_s))

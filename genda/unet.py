@@ -12,7 +12,7 @@ from functools import partial
 import math, torch, torch.nn.functional as F
 from torch import nn, Tensor
 from torch.nn.attention import sdpa_kernel, SDPBackend
-from .core import lookup
+from .core import GroupNorm, lookup
 
 # %% ../nbs/03_unet.ipynb #0d370681
 def time_embedding(
@@ -36,8 +36,8 @@ class ResBlock(nn.Module):
         residual:bool=True, # False leaves out the addition: a plain convolution block
     ):
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(groups, ci), nn.Conv2d(ci, co, 3, padding=1)
-        self.emb, self.norm2, self.conv2 = nn.Linear(emb, 2*co), nn.GroupNorm(groups, co), nn.Conv2d(co, co, 3, padding=1)
+        self.norm1, self.conv1 = GroupNorm(groups, ci), nn.Conv2d(ci, co, 3, padding=1)
+        self.emb, self.norm2, self.conv2 = nn.Linear(emb, 2*co), GroupNorm(groups, co), nn.Conv2d(co, co, 3, padding=1)
         self.skip = (nn.Identity() if ci == co else nn.Conv2d(ci, co, 1)) if residual else None
         if residual: nn.init.zeros_(self.conv2.weight); nn.init.zeros_(self.conv2.bias)
     def forward(self, x, e):
@@ -54,7 +54,7 @@ class Attention(nn.Module):
         heads:int=4,  # questions asked at once
         groups:int=8, # groups of the norm
     ):
-        super().__init__(); self.heads, self.norm = heads, nn.GroupNorm(groups, channels)
+        super().__init__(); self.heads, self.norm = heads, GroupNorm(groups, channels)
         self.qkv, self.out = nn.Linear(channels, 3*channels), nn.Linear(channels, channels)
         nn.init.zeros_(self.out.weight); nn.init.zeros_(self.out.bias)
     def forward(self, x):
@@ -164,7 +164,7 @@ class UNet(Net):
         self.mid = Level(channels[-1], channels[-1], mid, False, emb, groups, residual)
         self.ups = nn.ModuleList(level(i, 2*channels[i]) for i in reversed(range(n)))
         self.doubles = nn.ModuleList(nn.Conv2d(channels[i + 1], channels[i], 3, padding=1) for i in reversed(range(n - 1)))
-        self.norm, self.out = nn.GroupNorm(groups, channels[0]), nn.Conv2d(channels[0], pixels, 3, padding=1)
+        self.norm, self.out = GroupNorm(groups, channels[0]), nn.Conv2d(channels[0], pixels, 3, padding=1)
         nn.init.zeros_(self.out.weight); nn.init.zeros_(self.out.bias)
     def body(self, x, down, up):
         x = self.stem(x); left = []

@@ -20,6 +20,7 @@ from .data import digits, load
 from .ddpm import denoiser
 from .ddim import ddim, dpm, lerp, slerp, stride_times
 from .guidance import cfg
+from .contest import card_process
 from .zoo import ENTRIES, load_model
 
 # %% ../nbs/13_widgets.ipynb #d45bdb0e
@@ -123,7 +124,7 @@ def painter(
     "A shipped network ready to draw, and fixed noise."
     lookup('network', name, ENTRIES); model, card = load_model(name)
     if 'process' not in card: raise ValueError(f"{name!r} draws nothing: it {ENTRIES[name].what}")
-    process, net, device = GaussianDiffusion.vp(**card['process']), card['net'], next(model.parameters()).device
+    process, net, device = card_process(card), card['net'], next(model.parameters()).device
     if y is None and net.get('classes'): y = torch.arange(n) % net['classes']
     denoise = denoiser(model.to(memory_format=torch.channels_last), process, card['predict'], y if y is None else y.to(device))
     size = card.get('size', 28)

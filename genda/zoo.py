@@ -25,7 +25,9 @@ from .metrics import KINDS, NETS, PLAIN, Judge, Score, fid
 from .shapes import asked
 from .ddpm import KeepBest, ddpm, denoiser, generate
 from .ddim import ddim
-from .guidance import cfg, obeys
+from .score import langevin
+from .contest import card_process, score_net, train_digits_score
+from .guidance import annealed, cfg, obeys
 from .attributes import Signed, conditional_net, train_conditional
 from .results import circumstances
 
@@ -79,14 +81,14 @@ def load_model(
     return model.eval().to(device or default_device()), card
 
 # %% ../nbs/12_zoo.ipynb #0d3ff9f5
-SAMPLERS = dict(ddpm=ddpm, ddim=ddim)
+SAMPLERS = dict(ddpm=ddpm, ddim=ddim, langevin=langevin)
 
 def drawn(
     model:nn.Module, card:dict, # a generator with its card
     y,                          # classes [n], or attributes [n, k] of -1 and 1
 )->torch.Tensor:                # [n, c, h, w] in [-1, 1]
     "Images of what is wished, by the sampler that a card names."
-    process, how = GaussianDiffusion.vp(**card['process']), dict(card['sampler']); w, sampler = how.pop('w', 0), SAMPLERS[how.pop('name')]
+    process, how = card_process(card), dict(card['sampler']); w, sampler = how.pop('w', 0), SAMPLERS[how.pop('name')]
     net = card['net']; shape = (net['in_channels'], *[card.get('size', 28)]*2)
     return generate(cfg(denoiser(model, process, card['predict']), w), process, shape, y, sampler=sampler, progress=False, **how)
 
@@ -110,6 +112,7 @@ def digit_figures(
     return dict(judge_accuracy=judge.accuracy(x, y), fid=fid(x, load(data, 'test')[0], judge, floor=load(data, n=n, seed=0)[0]))
 
 entry('digits', 'draws grey digits of a wished class, or of any; predicts v', lambda card: make_net(**card['net']), digit_figures, train_digits)
+entry('digits_score', 'draws grey digits of a wished class, or of any, by Langevin; predicts the score', score_net, digit_figures, train_digits_score, many='zoo_colour_n')
 
 # %% ../nbs/12_zoo.ipynb #c0100001
 def train_mnistm(
@@ -121,7 +124,7 @@ def train_mnistm(
     process, how = dict(T=400, schedule='linear'), dict(name='ddim', steps=s.zoo_quick, w=2.)
     best = KeepBest(obeys(Judge('mnistm'), GaussianDiffusion.vp(**process), steps=s.zoo_quick))
     row = catalog().set_index('name').loc[data]
-    return train_conditional(folder, data, net, process, s.zoo_mnistm_images, cbs=[best], sampler=how, made_from=row.source, licence=f'Apache-2.0, as the code; trained on: {row.licence}', source='genda.zoo.train_mnistm')
+    return train_conditional(folder, data, net, process, s.zoo_mnistm_images, cbs=[best], schedule=annealed, sampler=how, made_from=row.source, licence=f'Apache-2.0, as the code; trained on: {row.licence}', source='genda.zoo.train_mnistm')
 
 entry('mnistm', 'draws digits over photographs, of a wished class or of any; predicts v', lambda card: make_net(**card['net']), digit_figures, train_mnistm, 'mnistm', 'zoo_colour_n')
 
@@ -189,11 +192,11 @@ def zoo(
     return pd.DataFrame(rows, columns=['name', 'what', 'parameters', 'bytes', 'figures', 'seconds'])
 
 # %% ../nbs/12_zoo.ipynb #71875ca0
-def _band(was, now):
-    "Where a figure should lie that is computed anew, from fewer images than the card's."
+def _band(was, now, allow=1.):
+    "Where a figure should lie that is computed anew, from fewer images than the card's; `allow` scales the band."
     if was.what == 'accuracy': middle, wide = float(was), 4*math.sqrt(max(was*(1 - was), 1/now.n)*(1/was.n + 1/now.n))
     else: middle, wide = now.floor + was - was.floor, (was - was.floor)/2 + now.floor/2
-    return middle - wide, middle + wide
+    return middle - allow*wide, middle + allow*wide
 
 def recheck(
     name:str,    # an entry of the zoo
@@ -208,9 +211,16 @@ def recheck(
     return pd.DataFrame(rows).T
 
 # %% ../nbs/12_zoo.ipynb #5b0efc5a
+def _worse(name, folder, card):
+    "What `card` says that is worse than the card that lies in `folder`, as text; nothing where none lies there."
+    try: old = told(load_weights(name, folder)[1])
+    except (FileNotFoundError, ValueError): return ''
+    worse = lambda k, v: v < _band(old[k], v, .5)[0] if v.what == 'accuracy' else v > _band(old[k], v, .5)[1]
+    return '; '.join(f'{v}, there: {old[k]}' for k, v in told(card).items() if k in old and worse(k, v))
+
 def build(
     name:str,         # an entry that has a `make`
-    folder=None,      # where the weights go, by default into the package
+    folder=None,      # where the weights go, by default into the package; better ones that lie there are kept
     runs=None,        # where its training keeps checkpoints, by default runs/zoo beside settings.ini
     n:int=None,       # images for the figures, by default as many as its entry says
     data:str=None,    # what it learns from, by default its entry's; RuntimeError where that is not on this machine
@@ -224,5 +234,7 @@ def build(
     model, card = e.make(runs/name, data)
     save_weights(model, name, card, runs, half=True); model.load_state_dict(load_weights(name, runs)[0])
     card['figures'] = {k: v.figures() for k, v in e.figures(model.eval(), card, n or s[e.many]).items()}
-    save_weights(model, name, card, folder, half=True)
+    save_weights(model, name, card, runs, half=True)
+    if worse := _worse(name, folder, card): print(f"{name} is worse than the one in {folder}, which stays: {worse}. The new one lies in {runs}; remove the old one's files to take it")
+    else: save_weights(model, name, card, folder, half=True)
     return card

@@ -174,6 +174,13 @@ def test_a_pickle_in_an_npz_is_refused(own):
 
 # downloads, from a server on this machine
 
+@pytest.fixture(autouse=True)
+def served():
+    "What a test lets the server serve is gone after it: other files of tests count what is served."
+    kept = dict(FILES)
+    yield
+    FILES.clear(); FILES.update(kept)
+
 def test_cifar_is_fetched_and_a_corrupt_archive_leaves_nothing(own, server, monkeypatch):
     content, (_, test) = cifar(tv.CIFAR10, 'labels', 10); FILES['cifar.tar.gz'] = tar_gz(content, tv.CIFAR10.base_folder)
     monkeypatch.setattr(tv.CIFAR10, 'tgz_md5', hashlib.md5(FILES['cifar.tar.gz']).hexdigest())
@@ -362,7 +369,7 @@ def test_links_in_a_tar_are_not_followed(own):
 
 def test_sets_that_are_not_here_say_what_to_do(own):
     for name in ('pacs_photo', 'officehome_clipart'):
-        assert not data.ready(name); refuses(own, f'none of them is in {own}(.|\n)*not fetched(.|\n)*folder=(.|\n)*mnistm', name)
+        assert not data.ready(name); refuses(own, f'none of them is in {own}(.|\n)*not fetched(.|\n)*folder=(.|\n)*faces_avataaars', name)
     refuses(own, 'no mnistm.npz', 'mnistm', published=True)
 
 
@@ -449,9 +456,18 @@ def test_published_mnistm_is_found_without_another_import(own):
 def test_stand_ins_are_named(own, monkeypatch):
     "What is asked for and cannot be had names a set that can, and that set says what it stands for."
     for c in (tv.CIFAR10, tv.CIFAR100): monkeypatch.setattr(c, 'url', 'http://127.0.0.1:9/x')
+    monkeypatch.setattr(tv.SVHN, 'split_list', {k: ['http://127.0.0.1:9/x', *v[1:]] for k, v in tv.SVHN.split_list.items()})
     monkeypatch.setattr(photos, '_DRIVE', 'http://127.0.0.1:9/')
-    for name, instead in (('celeba', 'faces'), ('cifar10', 'mnistm'), ('cifar100', 'mnistm'), ('pacs_photo', 'mnistm'), ('iclevr', 'shapes')):
+    for name, instead in (('celeba', 'faces'), ('cifar10', 'mnistm'), ('cifar100', 'mnistm100'), ('svhn', 'mnistm'), ('pacs_photo', 'faces_avataaars'),
+                          ('officehome_art', 'faces_avataaars'), ('iclevr', 'shapes')):
         with pytest.raises(DataError, match=f"Ready now, in its place: load\\('{instead}'\\)"): data.load_raw(name, 'test')
         assert data.ready(instead)
     sources = data.catalog().set_index('name').source
-    assert 'stand in for Bitmoji and CelebA' in sources['faces'] and 'stands in for i-CLEVR' in sources['shapes']
+    assert 'stand in for Bitmoji and CelebA' in sources['faces'] and 'stands in for i-CLEVR' in sources['shapes'] and 'stands in for CIFAR-100' in sources['mnistm100']
+    assert 'for PACS and Office-Home' in sources['faces_peeps'] and 'stand' not in ''.join(sources[[n for n, e in data.SETS.items() if e.kind in ('download', 'by hand')]])
+
+def test_the_stand_in_of_cifar100_has_its_shape(own):
+    x, y = data.load_raw('mnistm100', 'all'); again = data.load_raw('mnistm100', 'all')[0]
+    assert x.shape == (5000, 3, 32, 32) and set(y.tolist()) == set(range(100)) and torch.equal(x, again)
+    left, right = [k.unique(return_counts=True)[1] for k in (y//10, y%10)]; assert left.tolist() == right.tolist() == [500]*10
+    assert not torch.equal(data.load_raw('mnistm100', 'all', blend_seed=1)[0], x)

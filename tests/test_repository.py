@@ -91,3 +91,19 @@ def test_workflows_are_whole(path):
 
 def test_checks_here_and_on_github_are_the_same():
     assert re.search(r'^make test', read(ROOT/'.ci/run'), re.M) and 'bash .ci/run' in read(ROOT/'.github/workflows/tests.yml')
+
+def test_pictures_are_stored_smaller_and_unchanged():
+    import base64, io
+    import numpy as np
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+    from PIL import Image
+    sys.path.insert(0, str(ROOT/'tools'))
+    from run import pack
+    rng, opaque = np.random.default_rng(0), np.full((40, 40, 1), 255, np.uint8)
+    noise = rng.integers(0, 256, (40, 40, 4), dtype=np.uint8)
+    kinds = dict(L=np.concatenate([noise[..., :1].repeat(3, 2), opaque], 2), RGB=np.concatenate([noise[..., :3], opaque], 2), RGBA=noise)
+    for mode, pixels in kinds.items():
+        out = io.BytesIO(); Image.fromarray(pixels).save(out, 'PNG'); before = base64.b64encode(out.getvalue()).decode()
+        data = new_output('display_data', {'image/png': before}); pack(new_notebook(cells=[new_code_cell(outputs=[data])]))
+        after = Image.open(io.BytesIO(base64.b64decode(data.data['image/png'])))
+        assert after.mode == mode and np.array_equal(np.array(after.convert('RGBA')), pixels) and len(data.data['image/png']) <= len(before)

@@ -123,7 +123,7 @@ def test_sizes():
 def test_our_figures_beside_the_reports_exist():
     for row in csv.DictReader((ROOT/'docs/reports.csv').open(encoding='utf-8')):
         assert row['report'] in '12345' and row['experiment'] and row['figure']
-        if row['ours']: notebook, name = row['ours'].split(':'); assert name in json.loads(read(ROOT/f'results/{notebook}.json'))['figures']
+        for notebook, name in (ref.split(':') for ref in row['ours'].split('; ') if ref): assert name in json.loads(read(ROOT/f'results/{notebook}.json'))['figures']
 
 # -- the networks and the sampler of the live pages, against ours
 
@@ -294,13 +294,41 @@ def test_keys_move_a_slider(tab, address):
     assert float(eta.input_value()) == .05
     x = expected('digits', [2, 5], [12, 15], w=1., eta=.05)[-1].xt; same_picture(tab, [x, x])
 
+COUNTING = """window.came = [];
+window.Worker = class extends Worker { constructor(...a) { super(...a); this.addEventListener('message', e => came.push([e.data.id, e.data.t])); } };"""
+
 @has('digits')
 def test_newest_input_cancels_older_ones(tab, address):
-    opened(tab, address, 'digits')
-    w = tab.get_by_role('slider', name='guidance w'); w.focus()
-    for _ in range(8): tab.keyboard.press('ArrowRight')
+    tab.add_init_script(COUNTING); opened(tab, address, 'digits')
+    drag(tab, 'steps', 1); finished(tab); assert tab.get_by_role('slider', name='steps').get_attribute('aria-valuetext') == '100'
+    w = tab.get_by_role('slider', name='guidance w'); w.focus(); tab.evaluate('came.length = 0')
+    for _ in range(8): tab.keyboard.press('ArrowRight'); tab.wait_for_timeout(60)
     finished(tab); value = float(w.input_value()); assert value == 3
-    x = expected('digits', [2, 5], [12, 15], w=value)[-1].xt; same_picture(tab, [x, x])
+    came = tab.evaluate('came'); newest = max(i for i, _ in came)
+    assert {i for i, t in came if t == 0} == {newest}, 'no other walk came to its end'
+    assert sum(i != newest for i, _ in came) < 101, 'and all of them together took less than one walk'
+    x = expected('digits', [2, 5], [12, 15], w=value, steps=100)[-1].xt; same_picture(tab, [x, x])
+
+@has('digits')
+def test_page_stays_responsive_while_the_network_runs(tab, address):
+    opened(tab, address, 'digits'); drag(tab, 'steps', 1)
+    worst = tab.evaluate("""async () => { const live = document.querySelector('.live'); let worst = 0, last = performance.now();
+        while (live.dataset.state === 'busy') { await new Promise(done => setTimeout(done)); const now = performance.now(); worst = Math.max(worst, now - last); last = now; }
+        return worst/1000; }""")
+    finished(tab); took = float(tab.locator('.live').get_attribute('data-seconds'))
+    print(f'a walk of {took:.1f} s, the page was busy for {worst:.2f} s at most'); assert worst < took/10
+
+@has('digits')
+@pytest.mark.parametrize('name', [n for n in ('digits', 'faces') if n in NETWORKS])
+def test_answers_come_in_time(tab, address, name):
+    "With the files in the browser's cache; the best of three, because other programs may run."
+    first, change = [], []
+    for _ in range(4): opened(tab, address, name); first.append(tab.evaluate('performance.now()')/1000)
+    if name == 'digits': tab.get_by_label('5', exact=True).click(); finished(tab)
+    for w in ('guidance w', 0), ('guidance w', .3), ('guidance w', 1):
+        drag(tab, *w); finished(tab); change.append(float(tab.locator('.live').get_attribute('data-seconds')))
+    print(f'{name}: first picture after {min(first[1:]):.2f} s, one image at 10 steps {change[0]:.2f} s, with guidance {min(change[1:]):.2f} s')
+    assert tab.locator('.status').inner_text().startswith('1 image, 10 steps') and min(first[1:]) < 4 and min(change[1:]) < 1
 
 @has('digits')
 @pytest.mark.parametrize('without, says', (('WebAssembly', 'no WebAssembly'), ('Worker', 'no workers')))
@@ -308,3 +336,8 @@ def test_a_browser_that_cannot_is_told_so(tab, address, without, says):
     tab.add_init_script(f'delete window.{without}')
     tab.goto(f'{address}/live/digits.html')
     tab.wait_for_selector('.live[data-state=failed]'); assert says in tab.locator('.status').inner_text()
+
+@has('digits')
+def test_a_page_opened_as_a_file_says_that_it_needs_a_server(tab):
+    tab.goto((BUILT/'live/digits.html').as_uri())
+    tab.wait_for_selector('.live[data-state=failed]'); assert 'make docs-serve' in tab.locator('.status').inner_text()

@@ -2,7 +2,7 @@
 import argparse, ast, base64, configparser, html, io, json, os, re, shutil, subprocess, sys, time
 from pathlib import Path
 import nbformat
-from PIL import Image
+from PIL import Image, ImageChops
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -64,13 +64,22 @@ def pictures(nb):
         if 'image/png' in data: yield 'png', base64.b64decode(data['image/png'])
         for kind, text in re.findall(r'data:image/(webp|gif|png);base64,([^"\']+)', data.get('text/html', '')): yield kind, base64.b64decode(text)
 
+LARGE = 200_000  # bytes from which on a colour picture is stored in 256 colours
+
+def lean(picture):
+    "The same picture without channels that say nothing."
+    if picture.mode == 'RGBA' and picture.getchannel('A').getextrema() == (255, 255): picture = picture.convert('RGB')
+    same = picture.mode == 'RGB' and all(ImageChops.difference(picture.getchannel('R'), picture.getchannel(k)).getbbox() is None for k in 'GB')
+    return picture.getchannel('R') if same else picture
+
 def pack(nb):
-    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss, and each once; of a widget only its picture, for no kernel stands behind it any more."
+    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss below LARGE bytes, and each once; of a widget only its picture, for no kernel stands behind it any more."
     nb.metadata.pop('widgets', None)
     for data in (o.get('data', {}) for c in nb.cells for o in c.get('outputs', [])):
         if 'image/png' in data:
             for other in 'application/vnd.jupyter.widget-view+json', 'image/jpeg': data.pop(other, None)
-            tight = io.BytesIO(); Image.open(io.BytesIO(base64.b64decode(data['image/png']))).save(tight, 'PNG', optimize=True)
+            picture = lean(Image.open(io.BytesIO(base64.b64decode(data['image/png'])))); picture.save(tight := io.BytesIO(), 'PNG', optimize=True)
+            if picture.mode == 'RGB' and len(tight.getvalue()) > LARGE: picture.quantize(256).save(tight := io.BytesIO(), 'PNG', optimize=True)
             data['image/png'] = min(base64.b64encode(tight.getvalue()).decode(), data['image/png'].strip(), key=len)
 
 def run(path, out=None):

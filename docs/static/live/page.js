@@ -60,11 +60,6 @@ function draw(canvas, rows, [c, h, w]) {
   }));
 }
 
-const missing = () =>
-  location.protocol === 'file:' ? 'This page has to come from a web server: run "make docs-serve" and open the address that it prints.' :
-  typeof WebAssembly !== 'object' ? 'This browser has no WebAssembly, or it is switched off, so no network can run here. The lessons show the same in pictures.' :
-  typeof Worker !== 'function' ? 'This browser has no workers, so no network can run here. The lessons show the same in pictures.' : '';
-
 // network: its name; controls(about): name -> control; request(values, about): y, xT, seeds, steps, eta, w;
 // rows(frame, values): rows of images; captions(values): a text a column; told(values): what the canvas shows;
 // watch: show each frame as it comes, not the last one only.
@@ -73,7 +68,6 @@ export async function live({network, controls, request, rows, captions, told, wa
     status.textContent = text; root.dataset.state = 'failed';
   };
   root.replaceChildren(status);
-  if (missing()) return failed(missing());
   status.textContent = 'Loading the network and ONNX Runtime, about 16 MB, kept by the browser ...';
   const began = performance.now();
   const about = await fetch(new URL(`../networks/${network}.json`, import.meta.url)).then(answer => answer.json()).catch(() => null);
