@@ -107,3 +107,15 @@ def test_pictures_are_stored_smaller_and_unchanged():
         data = new_output('display_data', {'image/png': before}); pack(new_notebook(cells=[new_code_cell(outputs=[data])]))
         after = Image.open(io.BytesIO(base64.b64decode(data.data['image/png'])))
         assert after.mode == mode and np.array_equal(np.array(after.convert('RGBA')), pixels) and len(data.data['image/png']) <= len(before)
+
+def test_a_large_colour_picture_is_stored_in_256_colours():
+    import base64, io
+    import numpy as np
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+    from PIL import Image
+    sys.path.insert(0, str(ROOT/'tools'))
+    from run import LARGE, pack
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8); out = io.BytesIO(); Image.fromarray(pixels).save(out, 'PNG'); assert len(out.getvalue()) > LARGE
+    data = new_output('display_data', {'image/png': base64.b64encode(out.getvalue()).decode()}); pack(new_notebook(cells=[new_code_cell(outputs=[data])]))
+    packed = base64.b64decode(data.data['image/png']); after = Image.open(io.BytesIO(packed))
+    assert after.mode == 'P' and len(packed) < len(out.getvalue())/2 and np.abs(np.array(after.convert('RGB'), float) - pixels).mean() < 30
