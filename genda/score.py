@@ -140,12 +140,14 @@ def log_density(
     denoise,                  # (xt, t) -> x0, differentiable and not clipped; a clipped one raises ValueError
     process:GaussianDiffusion,# the process that it belongs to
     x:Tensor,                 # points or images [b, c, h, w]
-    steps:int=50,             # strides of the way up, 1..T
+    steps:int=50,             # strides of the way up, 1..T; several within one step of t count as one
     generator=None,           # a torch.Generator for the signs
 )->Tensor:                    # [b], in nats
     "The model's log density, at the lowest noise t = 1, by the probability flow."
     if getattr(denoise, 'clip', False): raise ValueError("a clipped guess has no density: denoiser(..., clip=False)")
-    times, logp = sorted({max(t, 1) for t in stride_times(process, steps)}), 0.
+    if not 1 <= steps <= process.T: raise ValueError(f'steps={steps}: a way over {process.T} steps takes 1 to {process.T} strides')
+    rise, logp = (process.sigma/process.alpha)[1:].clamp(max=1e3).log(), 0.
+    times = sorted({1, process.T, *(1 + (rise - v).abs().argmin().item() for v in torch.linspace(rise[0], rise[-1], steps + 1))})
     for s, t in zip(times, times[1:]):
         v = torch.randint(0, 2, x.shape, generator=generator).to(x)*2 - 1
         here = _with_divergence(denoise, process, x, s, v); there = _with_divergence(denoise, process, _move(process, x, s, t, *here[:2]), t, v)
