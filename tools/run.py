@@ -64,7 +64,7 @@ def pictures(nb):
         if 'image/png' in data: yield 'png', base64.b64decode(data['image/png'])
         for kind, text in re.findall(r'data:image/(webp|gif|png);base64,([^"\']+)', data.get('text/html', '')): yield kind, base64.b64decode(text)
 
-LARGE = 200_000  # bytes from which on a colour picture is stored in 256 colours
+LARGE = 60_000  # bytes from which on a colour picture is stored in 256 colours
 
 def lean(picture):
     "The same picture without channels that say nothing."
