@@ -1,7 +1,10 @@
 "What README.md, CONTRIBUTING.md, the Makefile, settings.ini and the workflows promise each other."
-import ast, configparser, re, subprocess, sys
-import pytest, yaml
+import ast, base64, configparser, io, re, subprocess, sys, tempfile
+import numpy as np, pytest, yaml
+from PIL import Image
 from conftest import BUDGETS, NOTEBOOKS, ROOT, code, each_notebook, read
+sys.path.insert(0, str(ROOT/'tools'))
+import run
 
 TEXTS = [ROOT/n for n in ('README.md', 'CONTRIBUTING.md', 'data/README.md')]
 each_text = pytest.mark.parametrize('path', TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
@@ -92,30 +95,26 @@ def test_workflows_are_whole(path):
 def test_checks_here_and_on_github_are_the_same():
     assert re.search(r'^make test', read(ROOT/'.ci/run'), re.M) and 'bash .ci/run' in read(ROOT/'.github/workflows/tests.yml')
 
-def test_pictures_are_stored_smaller_and_unchanged():
-    import base64, io
-    import numpy as np
+def packed(pixels):
+    "PNG bytes of pixels, and the bytes under which `pack` stores them."
     from nbformat.v4 import new_code_cell, new_notebook, new_output
-    from PIL import Image
-    sys.path.insert(0, str(ROOT/'tools'))
-    from run import pack
+    out = io.BytesIO(); Image.fromarray(pixels).save(out, 'PNG')
+    data = new_output('display_data', {'image/png': base64.b64encode(out.getvalue()).decode()}); run.pack(new_notebook(cells=[new_code_cell(outputs=[data])]))
+    return out.getvalue(), base64.b64decode(data.data['image/png'])
+
+def test_pictures_are_stored_smaller_and_unchanged():
     rng, opaque = np.random.default_rng(0), np.full((40, 40, 1), 255, np.uint8)
     noise = rng.integers(0, 256, (40, 40, 4), dtype=np.uint8)
     kinds = dict(L=np.concatenate([noise[..., :1].repeat(3, 2), opaque], 2), RGB=np.concatenate([noise[..., :3], opaque], 2), RGBA=noise)
     for mode, pixels in kinds.items():
-        out = io.BytesIO(); Image.fromarray(pixels).save(out, 'PNG'); before = base64.b64encode(out.getvalue()).decode()
-        data = new_output('display_data', {'image/png': before}); pack(new_notebook(cells=[new_code_cell(outputs=[data])]))
-        after = Image.open(io.BytesIO(base64.b64decode(data.data['image/png'])))
-        assert after.mode == mode and np.array_equal(np.array(after.convert('RGBA')), pixels) and len(data.data['image/png']) <= len(before)
+        before, after = packed(pixels); picture = Image.open(io.BytesIO(after))
+        assert picture.mode == mode and np.array_equal(np.array(picture.convert('RGBA')), pixels) and len(after) <= len(before)
 
 def test_a_large_colour_picture_is_stored_in_256_colours():
-    import base64, io
-    import numpy as np
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8); before, after = packed(pixels); picture = Image.open(io.BytesIO(after))
+    assert len(before) > run.LARGE and picture.mode == 'P' and len(after) < len(before)/2 and np.abs(np.array(picture.convert('RGB'), float) - pixels).mean() < 30
+
+def test_temporary_folders_lose_their_names():
     from nbformat.v4 import new_code_cell, new_notebook, new_output
-    from PIL import Image
-    sys.path.insert(0, str(ROOT/'tools'))
-    from run import LARGE, pack
-    pixels = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8); out = io.BytesIO(); Image.fromarray(pixels).save(out, 'PNG'); assert len(out.getvalue()) > LARGE
-    data = new_output('display_data', {'image/png': base64.b64encode(out.getvalue()).decode()}); pack(new_notebook(cells=[new_code_cell(outputs=[data])]))
-    packed = base64.b64decode(data.data['image/png']); after = Image.open(io.BytesIO(packed))
-    assert after.mode == 'P' and len(packed) < len(out.getvalue())/2 and np.abs(np.array(after.convert('RGB'), float) - pixels).mean() < 30
+    with tempfile.TemporaryDirectory() as folder: said = new_output('stream', text=f'in {folder}/run.png')
+    run.pack(new_notebook(cells=[new_code_cell(outputs=[said])])); assert said.text == 'in temporary/run.png'

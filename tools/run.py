@@ -1,5 +1,5 @@
 "Run notebooks at a budget, showing what they print while they run."
-import argparse, ast, base64, configparser, html, io, json, os, re, shutil, subprocess, sys, time
+import argparse, ast, base64, configparser, html, io, json, os, re, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 import nbformat
 from PIL import Image, ImageChops
@@ -65,6 +65,7 @@ def pictures(nb):
         for kind, text in re.findall(r'data:image/(webp|gif|png);base64,([^"\']+)', data.get('text/html', '')): yield kind, base64.b64decode(text)
 
 LARGE = 60_000  # bytes from which on a colour picture is stored in 256 colours
+TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r'[\\/]tmp\w{8}')  # a folder that a lesson made for itself
 
 def lean(picture):
     "The same picture without channels that say nothing."
@@ -73,8 +74,9 @@ def lean(picture):
     return picture.getchannel('R') if same else picture
 
 def pack(nb):
-    "Store the PNG pictures in the outputs of `nb` as tightly as they go, without loss below LARGE bytes, and each once; of a widget only its picture, for no kernel stands behind it any more."
+    "Store outputs of `nb` leanly: PNG pictures tightly, without loss below LARGE bytes, and each once; of a widget only its picture; temporary folders without their names."
     nb.metadata.pop('widgets', None)
+    for o in (o for c in nb.cells for o in c.get('outputs', []) if 'text' in o): o.text = TEMPORARY.sub('temporary', o.text)
     for data in (o.get('data', {}) for c in nb.cells for o in c.get('outputs', [])):
         if 'image/png' in data:
             for other in 'application/vnd.jupyter.widget-view+json', 'image/jpeg': data.pop(other, None)
