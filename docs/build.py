@@ -88,7 +88,7 @@ def figure(notebook, name):
 def results_page():
     "The reports' figures beside ours, then every figure that a lesson recorded, and the run it comes from."
     yield '# Results\n\nOur figures were written by the lessons themselves, into `results/`.\n\n## The reports\' figures\n'
-    yield 'What the five student reports (listed on the [first page](index.md)) state of their own experiments, and ours where a lesson has measured the same. A dash is a figure that a report asks for or announces and does not give, or that we have not measured. Data sets, networks and judges differ from ours unless the experiment says otherwise.\n'
+    yield 'What the five student reports (listed on the [first page](index.md)) state of their own experiments, and ours where a lesson has measured the same. A dash is a figure that a report asks for or announces and does not give, or that we have not measured. Data sets, networks and judges differ from ours unless the experiment says otherwise; above all, our Fréchet distances are taken in the features of our own judges, so they cannot be set against one in Inception\'s.\n'
     yield '| report | experiment | figure | stated | ours |\n| --- | --- | --- | --- | --- |'
     for row in csv.DictReader((DOCS/'reports.csv').open(encoding='utf-8')):
         ours = ' / '.join(found for k in row['ours'].split('; ') if k and (found := figure(*k.split(':'))))

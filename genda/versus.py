@@ -111,7 +111,7 @@ def verdict(
 
 def contest(
     method:str, data:str, n:int=1000, # as in `contestant`, `ground` and `verdict`
-    curve:bool=False,                 # judge a hundred images at each quarter too
+    curve:bool=False,                 # judge two hundred images at each quarter too
     **how,                            # handed to `contestant`
 )->dict:                              # figures, as a row of a long table
     "One row: train, judge."
