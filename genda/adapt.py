@@ -7,199 +7,385 @@ __all__ = ['NETS', 'HEADS', 'METHODS', 'DomainNorm', 'own_norms', 'use_domain', 
            'MCCCallback', 'UNetEncoder', 'folded_net', 'resnet', 'adapt_dls', 'adapt']
 
 # %% ../nbs/11b_adapt.ipynb #1a48d052
-import numpy as np, torch, torch.nn.functional as F
 from collections import OrderedDict
 from functools import partial
-from torch import nn, Tensor
-from torchvision.models.resnet import BasicBlock, resnet50
+
+import numpy as np
+import torch
+import torch.nn.functional as F
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, resnet50
+
 from .core import Precision, lookup, set_seed
-from .data import dls, load
-from .unet import UNet
-from .ddpm import warm_linear
-from .photos import pair_dls, pair_sets
 from .dann import DANNCallback, SourceOnly, accuracy, dann_learner, digit_net, domain_head
+from .data import dls, load
+from .ddpm import warm_linear
 from .mixing import Watch
+from .photos import pair_dls, pair_sets
+from .unet import UNet
 
 # %% ../nbs/11b_adapt.ipynb #ab844279
 class DomainNorm(nn.Module):
     "A batch norm that keeps the statistics of each domain apart and shares scale and shift."
-    def __init__(self,
-        norm:nn.Module, # a BatchNorm1d or BatchNorm2d, whose parameters it takes over
+
+    def __init__(
+        self,
+        norm: nn.Module,  # a BatchNorm1d or BatchNorm2d, whose parameters it takes over
     ):
-        super().__init__(); self.weight, self.bias, self.eps, self.momentum = norm.weight, norm.bias, norm.eps, norm.momentum
-        for k, v in (('mean', norm.running_mean), ('var', norm.running_var)): self.register_buffer(k, v.repeat(2, 1))
-        self.sizes, self.domain = None, 1  # how many images of each domain a training batch holds; whose statistics are used without that
+        super().__init__()
+        self.weight, self.bias, self.eps, self.momentum = (
+            norm.weight,
+            norm.bias,
+            norm.eps,
+            norm.momentum,
+        )
+        for k, v in (("mean", norm.running_mean), ("var", norm.running_var)):
+            self.register_buffer(k, v.repeat(2, 1))
+        self.sizes, self.domain = (
+            None,
+            1,
+        )  # how many images of each domain a training batch holds; whose statistics are used without that
+
     def one(self, x, d):
-        return F.batch_norm(x, self.mean[d], self.var[d], self.weight, self.bias, self.training and len(x) > 1, self.momentum, self.eps)
+        return F.batch_norm(
+            x,
+            self.mean[d],
+            self.var[d],
+            self.weight,
+            self.bias,
+            self.training and len(x) > 1,
+            self.momentum,
+            self.eps,
+        )
+
     def forward(self, x):
-        if not (self.training and self.sizes): return self.one(x, self.domain)
+        if not (self.training and self.sizes):
+            return self.one(x, self.domain)
         return torch.cat([self.one(v, d) for d, v in enumerate(x.split(self.sizes))])
 
+
 def own_norms(
-    model:nn.Module, # any model; changed in place
-)->nn.Module:
+    model: nn.Module,  # any model; changed in place
+) -> nn.Module:
     "Every batch norm of a model replaced by a DomainNorm."
     for name, m in model.named_children():
-        if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)): setattr(model, name, DomainNorm(m))
-        else: own_norms(m)
+        if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            setattr(model, name, DomainNorm(m))
+        else:
+            own_norms(m)
     return model
 
+
 def use_domain(
-    model:nn.Module, # any model
-    domain:int,      # 0: the source's statistics, 1: the target's
-)->nn.Module:
+    model: nn.Module,  # any model
+    domain: int,  # 0: the source's statistics, 1: the target's
+) -> nn.Module:
     "Say which statistics a model's DomainNorms use outside training."
     for m in model.modules():
-        if isinstance(m, DomainNorm): m.domain = domain
+        if isinstance(m, DomainNorm):
+            m.domain = domain
     return model
+
 
 class OwnNorms(Callback):
     "Give each domain batch-norm statistics of its own."
+
     order = 5
-    def after_create(self): own_norms(self.model)
+
+    def after_create(self):
+        own_norms(self.model)
+
     def before_batch(self):
         sizes = [len(x) for x in self.xb[0]] if self.training else None
         for m in self.model.modules():
-            if isinstance(m, DomainNorm): m.sizes = sizes
+            if isinstance(m, DomainNorm):
+                m.sizes = sizes
 
 # %% ../nbs/11b_adapt.ipynb #7eabfab0
 def wobble(
-    x:Tensor,         # images [n, c, h, w] in [-1, 1]
-    move:float=1.,    # 1: turned by up to 15 degrees, scaled by up to 15%, sheared by up to .2, shifted by up to 10%
-    recolour:float=0.,# share of the images whose channels get a contrast in [-1, 1] and a brightness of their own
-    generator=None,   # a torch.Generator
-)->Tensor:            # as `x`
+    x: Tensor,  # images [n, c, h, w] in [-1, 1]
+    move: float = 1.0,  # 1: turned by up to 15 degrees, scaled by up to 15%, sheared by up to .2, shifted by up to 10%
+    recolour: float = 0.0,  # share of the images whose channels get a contrast in [-1, 1] and a brightness of their own
+    generator=None,  # a torch.Generator
+) -> Tensor:  # as `x`
     "Each image moved and recoloured a little, at random."
-    n, c = x.shape[:2]; draw = lambda *k: (torch.rand(*k, generator=generator)*2 - 1).to(x.device)
-    turn, shear, size, shift = (draw(n)*.26*move, draw(n)*.2*move, 1 + draw(n)*.15*move, draw(n, 2)*.2*move)
-    cos, sin = turn.cos()*size, turn.sin()*size
-    theta = torch.stack([torch.stack([cos, shear - sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
-    out = F.grid_sample(x, F.affine_grid(theta, x.shape, False), padding_mode='border', align_corners=False) if move else x
-    if not recolour: return out
-    gain, on = draw(n, c, 1, 1), (draw(n, 1, 1, 1) + 1)/2 < recolour
-    return torch.where(on, gain*out + (1 - gain.abs())*draw(n, c, 1, 1), out)
+    n, c = x.shape[:2]
+
+    def draw(*k):
+        return (torch.rand(*k, generator=generator) * 2 - 1).to(x.device)
+
+    turn, shear, size, shift = (
+        draw(n) * 0.26 * move,
+        draw(n) * 0.2 * move,
+        1 + draw(n) * 0.15 * move,
+        draw(n, 2) * 0.2 * move,
+    )
+    cos, sin = turn.cos() * size, turn.sin() * size
+    theta = torch.stack(
+        [torch.stack([cos, shear - sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)],
+        1,
+    )
+    out = (
+        F.grid_sample(
+            x, F.affine_grid(theta, x.shape, False), padding_mode="border", align_corners=False
+        )
+        if move
+        else x
+    )
+    if not recolour:
+        return out
+    gain, on = draw(n, c, 1, 1), (draw(n, 1, 1, 1) + 1) / 2 < recolour
+    return torch.where(on, gain * out + (1 - gain.abs()) * draw(n, c, 1, 1), out)
+
 
 class Wobble(Callback):
     "Augment the images of both domains while training."
+
     order = 6
-    def __init__(self,
-        move:float=1., recolour:float=0., # as in `wobble`
-    ): self.move, self.recolour = move, recolour
+
+    def __init__(
+        self,
+        move: float = 1.0,
+        recolour: float = 0.0,  # as in `wobble`
+    ):
+        self.move, self.recolour = move, recolour
+
     def before_batch(self):
-        if not self.training: return
+        if not self.training:
+            return
         x, change = self.xb[0], partial(wobble, move=self.move, recolour=self.recolour)
         self.learn.xb = (change(x) if isinstance(x, Tensor) else tuple(map(change, x)),)
 
 # %% ../nbs/11b_adapt.ipynb #8578fc53
 def class_confusion(
-    logits:Tensor,         # [b, k] of unlabelled images
-    temperature:float=2.5, # softens the probabilities
-)->Tensor:                 # a scalar, 0 where no class is mistaken for another
+    logits: Tensor,  # [b, k] of unlabelled images
+    temperature: float = 2.5,  # softens the probabilities
+) -> Tensor:  # a scalar, 0 where no class is mistaken for another
     "Minimum class confusion (Jin et al. 2020)."
-    p = (logits.float()/temperature).softmax(1); k = p.shape[1]
-    entropy = -(p*p.clamp_min(1e-8).log()).sum(1)
-    weight = 1 + (-entropy).exp(); weight = (len(p)*weight/weight.sum()).detach()
-    confused = (p*weight[:, None]).T@p; confused = confused/confused.sum(1, keepdim=True)
-    return (confused.sum() - confused.trace())/k
+    p = (logits.float() / temperature).softmax(1)
+    k = p.shape[1]
+    entropy = -(p * p.clamp_min(1e-8).log()).sum(1)
+    weight = 1 + (-entropy).exp()
+    weight = (len(p) * weight / weight.sum()).detach()
+    confused = (p * weight[:, None]).T @ p
+    confused = confused / confused.sum(1, keepdim=True)
+    return (confused.sum() - confused.trace()) / k
+
 
 class MCCCallback(DANNCallback):
     "DANN that also asks for few confusions among the target's classes."
-    def extra(self): return class_confusion(self.unlabelled)
+
+    def extra(self):
+        return class_confusion(self.unlabelled)
 
 # %% ../nbs/11b_adapt.ipynb #8800f275
 class UNetEncoder(nn.Module):
     "The way down of the diffusion UNet, as an extractor."
-    def __init__(self,
-        channels:int=3,      # of the images
-        widths=(16, 32, 64), # of the levels
+
+    def __init__(
+        self,
+        channels: int = 3,  # of the images
+        widths=(16, 32, 64),  # of the levels
     ):
-        super().__init__(); net = UNet(channels, widths, 1)
+        super().__init__()
+        net = UNet(channels, widths, 1)
         self.stem, self.downs, self.halves, self.mid = net.stem, net.downs, net.halves, net.mid
-        self.e = nn.Parameter(torch.zeros(1, 4*widths[0]))
+        self.e = nn.Parameter(torch.zeros(1, 4 * widths[0]))
+
     def forward(self, x):
         x = self.stem(x)
-        for i, level in enumerate(self.downs): x = level(self.halves[i - 1](x) if i else x, self.e)
+        for i, level in enumerate(self.downs):
+            x = level(self.halves[i - 1](x) if i else x, self.e)
         return self.mid(x, self.e).flatten(1)
 
+
 def folded_net(
-    channels:int=3, classes:int=10, size:int=28, # of the images, of the labels, side in px (a multiple of 4)
-    widths=(32, 64, 128),                        # of the three convolutions
-)->nn.Sequential:                                # its children: 'features', 'classifier'
+    channels: int = 3,
+    classes: int = 10,
+    size: int = 28,  # of the images, of the labels, side in px (a multiple of 4)
+    widths=(32, 64, 128),  # of the three convolutions
+) -> nn.Sequential:  # its children: 'features', 'classifier'
     "A fast network: squares of 2x2 pixels folded into channels, three convolutions, two linear layers."
-    a, b, c = widths; conv = lambda ci, co, *pool: [nn.Conv2d(ci, co, 3, padding=1), nn.BatchNorm2d(co), nn.ReLU(), *pool]
-    body = [nn.PixelUnshuffle(2), *conv(4*channels, a), *conv(a, b, nn.MaxPool2d(2)), *conv(b, c), nn.Flatten()]
-    head = [nn.Linear(c*(size//4)**2, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, classes)]
-    return nn.Sequential(OrderedDict(features=nn.Sequential(*body), classifier=nn.Sequential(*head)))
+    a, b, c = widths
+
+    def conv(ci, co, *pool):
+        return [
+            nn.Conv2d(ci, co, 3, padding=1),
+            nn.BatchNorm2d(co),
+            nn.ReLU(),
+            *pool,
+        ]
+
+    body = [
+        nn.PixelUnshuffle(2),
+        *conv(4 * channels, a),
+        *conv(a, b, nn.MaxPool2d(2)),
+        *conv(b, c),
+        nn.Flatten(),
+    ]
+    head = [
+        nn.Linear(c * (size // 4) ** 2, 256),
+        nn.BatchNorm1d(256),
+        nn.ReLU(),
+        nn.Linear(256, classes),
+    ]
+    return nn.Sequential(
+        OrderedDict(features=nn.Sequential(*body), classifier=nn.Sequential(*head))
+    )
+
 
 def _unet(channels, classes, size):
-    head = nn.Sequential(nn.Linear(64*(size//4)**2, 128), nn.ReLU(), nn.Linear(128, classes))
+    head = nn.Sequential(nn.Linear(64 * (size // 4) ** 2, 128), nn.ReLU(), nn.Linear(128, classes))
     return nn.Sequential(OrderedDict(features=UNetEncoder(channels), classifier=head))
 
 # %% ../nbs/11b_adapt.ipynb #809c4916
 def _block(ci, co):
-    half = nn.Sequential(nn.Conv2d(ci, co, 1, 2, bias=False), nn.BatchNorm2d(co)) if ci != co else None
+    half = (
+        nn.Sequential(nn.Conv2d(ci, co, 1, 2, bias=False), nn.BatchNorm2d(co)) if ci != co else None
+    )
     return BasicBlock(ci, co, 2 if half else 1, half)
 
+
 def _deep(pretrained):
-    try: return resnet50(weights='IMAGENET1K_V2' if pretrained else None)
-    except OSError as e: print(f"ResNet-50 starts at random: ImageNet's weights cannot be had ({e})"); return resnet50()
+    try:
+        return resnet50(weights="IMAGENET1K_V2" if pretrained else None)
+    except OSError as e:
+        print(f"ResNet-50 starts at random: ImageNet's weights cannot be had ({e})")
+        return resnet50()
+
 
 def resnet(
-    channels:int=3, classes:int=10, size:int=32, # of the images, of the labels, side in px
-    deep:bool=False,       # ResNet-50 instead of one of CIFAR size
-    pretrained:bool=False, # ImageNet's weights for it where they can be fetched; else it says so and starts at random
-)->nn.Sequential:          # its children: 'backbone', 'dense', 'label'
+    channels: int = 3,
+    classes: int = 10,
+    size: int = 32,  # of the images, of the labels, side in px
+    deep: bool = False,  # ResNet-50 instead of one of CIFAR size
+    pretrained: bool = False,  # ImageNet's weights for it where they can be fetched; else it says so and starts at random
+) -> nn.Sequential:  # its children: 'backbone', 'dense', 'label'
     "A residual network with the first report's three places."
-    if deep: body, n = _deep(pretrained), 2048; body.fc = nn.Identity()
+    if deep:
+        body, n = _deep(pretrained), 2048
+        body.fc = nn.Identity()
     else:
         stem = [nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
-        body, n = nn.Sequential(*stem, _block(16, 16), _block(16, 32), _block(32, 64), nn.AdaptiveAvgPool2d(1), nn.Flatten()), 64
-    return nn.Sequential(OrderedDict(backbone=body, dense=nn.Sequential(nn.Linear(n, 128), nn.ReLU()), label=nn.Linear(128, classes)))
+        body, n = (
+            nn.Sequential(
+                *stem,
+                _block(16, 16),
+                _block(16, 32),
+                _block(32, 64),
+                nn.AdaptiveAvgPool2d(1),
+                nn.Flatten(),
+            ),
+            64,
+        )
+    return nn.Sequential(
+        OrderedDict(
+            backbone=body,
+            dense=nn.Sequential(nn.Linear(n, 128), nn.ReLU()),
+            label=nn.Linear(128, classes),
+        )
+    )
 
-NETS = dict(folded=folded_net, narrow=partial(folded_net, widths=(16, 32, 64)), usps=partial(digit_net, 'usps'), svhn=partial(digit_net, 'svhn'), unet=_unet, resnet=resnet, resnet50=partial(resnet, deep=True, pretrained=True))
+
+NETS = dict(
+    folded=folded_net,
+    narrow=partial(folded_net, widths=(16, 32, 64)),
+    usps=partial(digit_net, "usps"),
+    svhn=partial(digit_net, "svhn"),
+    unet=_unet,
+    resnet=resnet,
+    resnet50=partial(resnet, deep=True, pretrained=True),
+)
 
 # %% ../nbs/11b_adapt.ipynb #676e1da4
 HEADS = dict(two=domain_head, one=partial(domain_head, hidden=(), out=1))
 METHODS = dict(source=SourceOnly, target=None, dann=DANNCallback, mcc=MCCCallback)
 
+
 def adapt_dls(
-    pair:str, method:str,    # as in `adapt`
-    bs:int=64, size:int=28,  # images of each domain in a batch, side in px
-    align:bool=True,         # False stretches usps and optdigits to the frame
-    n:int=None,              # images a domain, by default all; a smaller number is drawn with an eye on the labels, so for tests only
-):                           # DataLoaders, options for `load` of source and of target
+    pair: str,
+    method: str,  # as in `adapt`
+    bs: int = 64,
+    size: int = 28,  # images of each domain in a batch, side in px
+    align: bool = True,  # False stretches usps and optdigits to the frame
+    n: int
+    | None = None,  # images a domain, by default all; a smaller number is drawn with an eye on the labels, so for tests only
+):  # DataLoaders, options for `load` of source and of target
     "The loaders of a row, and how its images are read."
-    source, target = pair_sets(pair); placed = [dict(align=align) if k in ('usps', 'optdigits') else {} for k in (source, target)]
-    d = pair_dls(pair, bs, size=size, n=n, n_valid=100, drop_last=True, source_kw=placed[0], target_kw=placed[1])
+    source, target = pair_sets(pair)
+    placed = [dict(align=align) if k in ("usps", "optdigits") else {} for k in (source, target)]
+    d = pair_dls(
+        pair,
+        bs,
+        size=size,
+        n=n,
+        n_valid=100,
+        drop_last=True,
+        source_kw=placed[0],
+        target_kw=placed[1],
+    )
     how = [dict(kw, size=size, channels=d.train.dataset.x.shape[1]) for kw in placed]
-    if method == 'target': d = dls(target, bs, n=n, n_valid=100, drop_last=True, **how[1])
+    if method == "target":
+        d = dls(target, bs, n=n, n_valid=100, drop_last=True, **how[1])
     return d, *how
 
 # %% ../nbs/11b_adapt.ipynb #d7a8623c
 def adapt(
-    pair:str,               # as in `pair_sets`: 'mnist-usps'
-    method:str,             # 'source' (labels of the source alone), 'target' (those of the target), 'dann', 'mcc' (DANN and class confusion)
-    seed:int=0,             # of weights and batches
-    net:str='folded', at:str='features', head:str='two', # the network, where the domain head looks, which head
-    images:int=55_000, bs:int=64, lr:float=2e-3, size:int=28, align:bool=True, # training; side in px and placing of the images
-    move:float=1., recolour:float=0., own:bool=True,   # the recipe: `wobble`, `OwnNorms`
-    lambd:float=1., gamma:float=10.,                   # as in `dann_learner`
-    times:int=8, n:int=None,# `n` as in `adapt_dls`; moments at which the target's test accuracy is read
-)->dict:                    # accuracies on test images, and the domain head's at the end of training
+    pair: str,  # as in `pair_sets`: 'mnist-usps'
+    method: str,  # 'source' (labels of the source alone), 'target' (those of the target), 'dann', 'mcc' (DANN and class confusion)
+    seed: int = 0,  # of weights and batches
+    net: str = "folded",
+    at: str = "features",
+    head: str = "two",  # the network, where the domain head looks, which head
+    images: int = 55_000,
+    bs: int = 64,
+    lr: float = 2e-3,
+    size: int = 28,
+    align: bool = True,  # training; side in px and placing of the images
+    move: float = 1.0,
+    recolour: float = 0.0,
+    own: bool = True,  # the recipe: `wobble`, `OwnNorms`
+    lambd: float = 1.0,
+    gamma: float = 10.0,  # as in `dann_learner`
+    times: int = 8,
+    n: int
+    | None = None,  # `n` as in `adapt_dls`; moments at which the target's test accuracy is read
+) -> dict:  # accuracies on test images, and the domain head's at the end of training
     "Train one row of a table and say what came of it."
-    lookup('method', method, METHODS); set_seed(seed); (source, target), (d, *how) = pair_sets(pair), adapt_dls(pair, method, bs, size, align, n)
-    classes = len(d.train.dataset.vocab); model = lookup('network', net, NETS)(how[1]['channels'], classes, size)
-    tests = [load(k, 'test', **kw) for k, kw in ((source, how[0]), (target, how[1]))]
-    cbs = [Wobble(move, recolour)]*bool(move or recolour)
-    if method in ('source', 'target'):
+    lookup("method", method, METHODS)
+    set_seed(seed)
+    (source, target), (d, *how) = pair_sets(pair), adapt_dls(pair, method, bs, size, align, n)
+    classes = len(d.train.dataset.vocab)
+    model = lookup("network", net, NETS)(how[1]["channels"], classes, size)
+    tests = [load(k, "test", **kw) for k, kw in ((source, how[0]), (target, how[1]))]
+    cbs = [Wobble(move, recolour)] * bool(move or recolour)
+    if method in ("source", "target"):
         opt = partial(OptimWrapper, opt=torch.optim.AdamW, fused=True)
-        learn = Learner(d, model, loss_func=nn.CrossEntropyLoss(), opt_func=opt, cbs=[*cbs, *[SourceOnly()]*(method == 'source'), Precision()])
-    else: learn = dann_learner(d, model, at, HEADS[head], gamma, lambd, METHODS[method], [*cbs, *[OwnNorms()]*own])
-    watch = Watch(lambda l: accuracy(l.model, *tests[1]), times); epochs = max(1, round(images/len(d.train_ds)))
-    with learn.no_bar(), learn.no_logging(): learn.fit(epochs, lr, cbs=[warm_linear(lr), watch])
+        learn = Learner(
+            d,
+            model,
+            loss_func=nn.CrossEntropyLoss(),
+            opt_func=opt,
+            cbs=[*cbs, *[SourceOnly()] * (method == "source"), Precision()],
+        )
+    else:
+        learn = dann_learner(
+            d, model, at, HEADS[head], gamma, lambd, METHODS[method], [*cbs, *[OwnNorms()] * own]
+        )
+    watch = Watch(lambda l: accuracy(l.model, *tests[1]), times)
+    epochs = max(1, round(images / len(d.train_ds)))
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(epochs, lr, cbs=[warm_linear(lr), watch])
     log = next((c.log for c in learn.cbs if isinstance(c, DANNCallback)), [])[-100:]
-    return dict(target=accuracy(learn.model, *tests[1]), source=accuracy(use_domain(learn.model, 0), *tests[0]), best=max(watch.kept), path=watch.kept,
-        domain_accuracy=float(np.mean([r['domain_accuracy'] for r in log])) if log else None, n=len(tests[1][1]), pairs=epochs*len(d.train_ds))
+    return dict(
+        target=accuracy(learn.model, *tests[1]),
+        source=accuracy(use_domain(learn.model, 0), *tests[0]),
+        best=max(watch.kept),
+        path=watch.kept,
+        domain_accuracy=float(np.mean([r["domain_accuracy"] for r in log])) if log else None,
+        n=len(tests[1][1]),
+        pairs=epochs * len(d.train_ds),
+    )

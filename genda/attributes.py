@@ -6,97 +6,168 @@
 __all__ = ['Signed', 'conditional_net', 'train_conditional', 'given', 'NoisyClassifier', 'NoisyCB']
 
 # %% ../nbs/08a_attributes.ipynb #344ef364
-import torch, torch.nn.functional as F
-from torch import nn, Tensor
+import torch
+import torch.nn.functional as F
 from fastai.callback.core import Callback
+from torch import Tensor, nn
+
 from .core import set_seed, settings
 from .data import dls, load_raw
-from .process import GaussianDiffusion
-from .unet import ResBlock, make_net, time_embedding
 from .ddpm import KeepBest, diffusion_learner, warm_linear
-from .resume import Resume
+from .process import GaussianDiffusion
 from .results import circumstances
+from .resume import Resume
+from .unet import ResBlock, make_net, time_embedding
 
 # %% ../nbs/08a_attributes.ipynb #971e530b
 class Signed(Callback):
     "Attributes 0 and 1 become -1 and 1, before the condition reaches the network."
+
     order = 5
-    def before_batch(self): self.learn.yb = (2*self.yb[0] - 1,)
+
+    def before_batch(self):
+        self.learn.yb = (2 * self.yb[0] - 1,)
 
 # %% ../nbs/08a_attributes.ipynb #b389dc40
 def conditional_net(
-    name:str='unet',   # as in `make_net`
-    linear:bool=False, # an attribute vector is embedded by one linear layer, not by two
-    **kwargs,          # handed to `make_net`, with classes= or attributes=
-)->nn.Module:
+    name: str = "unet",  # as in `make_net`
+    linear: bool = False,  # an attribute vector is embedded by one linear layer, not by two
+    **kwargs,  # handed to `make_net`, with classes= or attributes=
+) -> nn.Module:
     "A network with a condition."
     net = make_net(name, **kwargs)
-    if linear: net.cond.table = nn.Linear(net.cond.attributes, len(net.cond.none))
+    if linear:
+        net.cond.table = nn.Linear(net.cond.attributes, len(net.cond.none))
     return net
 
 # %% ../nbs/08a_attributes.ipynb #8b81ff7f
 def train_conditional(
-    folder,           # where the training keeps its checkpoint; it goes on from there
-    data:str,         # the set to learn
-    net:dict,         # for `conditional_net`
-    process:dict,     # for `GaussianDiffusion.vp`
-    images:int,       # how many images it sees, repeats counted; whole epochs
-    options=None,     # the reader's own, as in `load_raw`
-    cbs=(), schedule=warm_linear, # further callbacks, of which a KeepBest chooses the weights; lr -> how it changes
-    **about,          # what else the card should say, such as the images' size
-)->tuple:             # the averaged network, its card without figures
+    folder,  # where the training keeps its checkpoint; it goes on from there
+    data: str,  # the set to learn
+    net: dict,  # for `conditional_net`
+    process: dict,  # for `GaussianDiffusion.vp`
+    images: int,  # how many images it sees, repeats counted; whole epochs
+    options=None,  # the reader's own, as in `load_raw`
+    cbs=(),
+    schedule=warm_linear,  # further callbacks, of which a KeepBest chooses the weights; lr -> how it changes
+    **about,  # what else the card should say, such as the images' size
+) -> tuple:  # the averaged network, its card without figures
     "Train a conditional network that predicts v, with the recipe of lesson 05."
-    s, size, more = settings(), about.get('size'), options or {}; set_seed(); (x, _), (held, _) = (load_raw(data, k, size, **more) for k in ('train', 'valid'))
-    d = dls(data, bs=s.zoo_bs, size=size, n=min(len(x), images), n_valid=min(s.zoo_valid, len(held)), drop_last=True, **more)
-    learn = diffusion_learner(d, conditional_net(**net), GaussianDiffusion.vp(**process), 'v', drop=s.zoo_drop, decay=s.zoo_decay, cbs=cbs)
-    resume, epochs = Resume(folder), max(1, round(images/len(d.train_ds)))
-    with learn.no_bar(): learn.fit(epochs, s.zoo_lr, cbs=[schedule(s.zoo_lr), resume])
+    s, size, more = settings(), about.get("size"), options or {}
+    set_seed()
+    (x, _), (held, _) = (load_raw(data, k, size, **more) for k in ("train", "valid"))
+    d = dls(
+        data,
+        bs=s.zoo_bs,
+        size=size,
+        n=min(len(x), images),
+        n_valid=min(s.zoo_valid, len(held)),
+        drop_last=True,
+        **more,
+    )
+    learn = diffusion_learner(
+        d,
+        conditional_net(**net),
+        GaussianDiffusion.vp(**process),
+        "v",
+        drop=s.zoo_drop,
+        decay=s.zoo_decay,
+        cbs=cbs,
+    )
+    resume, epochs = Resume(folder), max(1, round(images / len(d.train_ds)))
+    with learn.no_bar():
+        learn.fit(epochs, s.zoo_lr, cbs=[schedule(s.zoo_lr), resume])
     for cb in cbs:
-        if isinstance(cb, KeepBest): learn.ema.model.load_state_dict(cb.best)
-    recipe = {k: s[f'zoo_{k}'] for k in ('bs', 'lr', 'drop', 'decay')} | dict(schedule=schedule.__name__)
-    return learn.ema.model, dict(net=net, process=process, predict='v', data=data, images=epochs*len(d.train)*s.zoo_bs, recipe=recipe,
-        seconds=round(resume.seconds, 1), **about, **circumstances())
+        if isinstance(cb, KeepBest):
+            learn.ema.model.load_state_dict(cb.best)
+    recipe = {k: s[f"zoo_{k}"] for k in ("bs", "lr", "drop", "decay")} | dict(
+        schedule=schedule.__name__
+    )
+    return learn.ema.model, dict(
+        net=net,
+        process=process,
+        predict="v",
+        data=data,
+        images=epochs * len(d.train) * s.zoo_bs,
+        recipe=recipe,
+        seconds=round(resume.seconds, 1),
+        **about,
+        **circumstances(),
+    )
 
 # %% ../nbs/08a_attributes.ipynb #b9c98a2a
 def given(
-    labels:Tensor, # of the data [m, k], 0 and 1
-    which:Tensor,  # the attribute that each wish insists on [n], 0..k-1
-    seed:int=0,    # of the draw
-)->Tensor:         # wishes [n, k] of -1 and 1; ValueError where no face of the data has the attribute
+    labels: Tensor,  # of the data [m, k], 0 and 1
+    which: Tensor,  # the attribute that each wish insists on [n], 0..k-1
+    seed: int = 0,  # of the draw
+) -> Tensor:  # wishes [n, k] of -1 and 1; ValueError where no face of the data has the attribute
     "Whole wishes for one attribute each, the others drawn from the data given that one."
-    g = torch.Generator().manual_seed(seed); out = []
+    g = torch.Generator().manual_seed(seed)
+    out = []
     for k in which.tolist():
         rows = labels[labels[:, k] > 0]
-        if not len(rows): raise ValueError(f"the data hold nothing with attribute {k}: its company cannot be drawn from them")
-        out.append(2*rows[torch.randint(len(rows), (1,), generator=g)[0]].float() - 1)
+        if not len(rows):
+            raise ValueError(
+                f"the data hold nothing with attribute {k}: its company cannot be drawn from them"
+            )
+        out.append(2 * rows[torch.randint(len(rows), (1,), generator=g)[0]].float() - 1)
     return torch.stack(out)
 
 # %% ../nbs/08a_attributes.ipynb #b32890dc
 class NoisyClassifier(nn.Module):
     "A classifier that is told how noisy its images are; no norm looks across the batch."
-    def __init__(self,
-        in_channels:int,         # channels of the images
-        outputs:int,             # logits: classes, or attributes
-        channels=(32, 64, 96),   # of each level, halving the resolution from one to the next; multiples of 8
-        fold:int=2,              # side of the squares of pixels folded into channels
+
+    def __init__(
+        self,
+        in_channels: int,  # channels of the images
+        outputs: int,  # logits: classes, or attributes
+        channels=(
+            32,
+            64,
+            96,
+        ),  # of each level, halving the resolution from one to the next; multiples of 8
+        fold: int = 2,  # side of the squares of pixels folded into channels
     ):
-        super().__init__(); self.fold, self.width, emb = fold, channels[0], 4*channels[0]
-        self.time = nn.Sequential(nn.Linear(self.width, emb), nn.SiLU(), nn.Linear(emb, emb), nn.SiLU())
-        self.stem = nn.Conv2d(in_channels*fold**2, channels[0], 3, padding=1)
-        self.blocks = nn.ModuleList(ResBlock(a, b, emb) for a, b in zip((channels[0], *channels), channels))
+        super().__init__()
+        self.fold, self.width, emb = fold, channels[0], 4 * channels[0]
+        self.time = nn.Sequential(
+            nn.Linear(self.width, emb), nn.SiLU(), nn.Linear(emb, emb), nn.SiLU()
+        )
+        self.stem = nn.Conv2d(in_channels * fold**2, channels[0], 3, padding=1)
+        self.blocks = nn.ModuleList(
+            ResBlock(a, b, emb) for a, b in zip((channels[0], *channels), channels)
+        )
         self.norm, self.head = nn.GroupNorm(8, channels[-1]), nn.Linear(channels[-1], outputs)
+
     def forward(self, xt, t):
-        x, e = self.stem(F.pixel_unshuffle(xt, self.fold)), self.time(time_embedding(t.expand(len(xt)), self.width).to(xt))
-        for i, block in enumerate(self.blocks): x = block(F.avg_pool2d(x, 2) if i else x, e)
+        x, e = (
+            self.stem(F.pixel_unshuffle(xt, self.fold)),
+            self.time(time_embedding(t.expand(len(xt)), self.width).to(xt)),
+        )
+        for i, block in enumerate(self.blocks):
+            x = block(F.avg_pool2d(x, 2) if i else x, e)
         return self.head(F.silu(self.norm(x)).mean((2, 3)))
+
 
 class NoisyCB(Callback):
     "Corrupt each batch for a classifier, to a random step that it is told."
+
     order = 10
-    def __init__(self,
-        process:GaussianDiffusion, # how images are corrupted
-    ): self.process = process
+
+    def __init__(
+        self,
+        process: GaussianDiffusion,  # how images are corrupted
+    ):
+        self.process = process
+
     def before_batch(self):
-        x0, p, g = self.xb[0].as_subclass(Tensor), self.process, None if self.training else torch.Generator().manual_seed(self.iter)
+        x0, p, g = (
+            self.xb[0].as_subclass(Tensor),
+            self.process,
+            None if self.training else torch.Generator().manual_seed(self.iter),
+        )
         t = torch.randint(1, p.T + 1, (len(x0),), generator=g).to(x0.device)
-        self.learn.xb = p.c_in(t)*p.corrupt(x0, t, torch.randn(x0.shape, generator=g).to(x0.device)), t
+        self.learn.xb = (
+            p.c_in(t) * p.corrupt(x0, t, torch.randn(x0.shape, generator=g).to(x0.device)),
+            t,
+        )

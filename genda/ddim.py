@@ -6,49 +6,61 @@
 __all__ = ['SPACINGS', 'stride_times', 'ddim', 'heun', 'dpm', 'invert', 'lerp', 'slerp']
 
 # %% ../nbs/06_ddim.ipynb #6b348f83
-import math, torch
+import math
+
+import torch
 from torch import Tensor
+
 from .core import lookup
-from .process import GaussianDiffusion
 from .ddpm import Frame
+from .process import GaussianDiffusion
 
 # %% ../nbs/06_ddim.ipynb #9dd6fedb
 SPACINGS = dict(
     trailing=lambda T, n: torch.linspace(T, 0, n + 1).round()[:-1],
-    leading=lambda T, n: 1 + T//n*torch.arange(n - 1, -1, -1),
-    linspace=lambda T, n: 1 + torch.linspace(T - 1, 0, n).round())
+    leading=lambda T, n: 1 + T // n * torch.arange(n - 1, -1, -1),
+    linspace=lambda T, n: 1 + torch.linspace(T - 1, 0, n).round(),
+)
+
 
 def stride_times(
-    process:GaussianDiffusion, # the process to walk back
-    steps:int=50,              # strides to take, 1..T
-    times=None,                # or the steps to visit themselves: falling integers from at most T to at least 0
-    spacing:str='trailing',    # a name in `SPACINGS`; another one raises ValueError
-)->list:                       # the steps from the first one visited to where the walk ends
+    process: GaussianDiffusion,  # the process to walk back
+    steps: int = 50,  # strides to take, 1..T
+    times=None,  # or the steps to visit themselves: falling integers from at most T to at least 0
+    spacing: str = "trailing",  # a name in `SPACINGS`; another one raises ValueError
+) -> list:  # the steps from the first one visited to where the walk ends
     "The steps that a walk visits."
-    T, spread = process.T, lookup('spacing', spacing, SPACINGS)
+    T, spread = process.T, lookup("spacing", spacing, SPACINGS)
     if times is None:
-        if not 1 <= steps <= T: raise ValueError(f"steps={steps}: a walk over {T} steps takes 1 to {T} strides")
+        if not 1 <= steps <= T:
+            raise ValueError(f"steps={steps}: a walk over {T} steps takes 1 to {T} strides")
         return [*spread(T, steps).int().tolist(), 0]
     given, times = list(times), [int(t) for t in times]
-    if len(times) < 2 or times != given or not all(a > b for a, b in zip([T + 1, *times], [*times, -1])):
-        raise ValueError(f"times={given}: at least two integers that fall, the first at most {T}, the last at least 0")
+    if (
+        len(times) < 2
+        or times != given
+        or not all(a > b for a, b in zip([T + 1, *times], [*times, -1]))
+    ):
+        raise ValueError(
+            f"times={given}: at least two integers that fall, the first at most {T}, the last at least 0"
+        )
     return times
 
 # %% ../nbs/06_ddim.ipynb #80269701
 @torch.no_grad()
 def ddim(
-    denoise,                  # (xt, t) -> x0
-    process:GaussianDiffusion,# the process to walk back
-    xT:Tensor,                # noise [b, c, h, w] to start from, `process.prior(shape)`
-    steps:int=50,             # strides to take, 1..T
-    eta:float=0.,             # 0: nothing random after xT; 1: as random as DDPM
-    times=None,               # or the steps to visit, see `stride_times`
-    spacing:str='trailing',   # trailing, leading or linspace
-    generator=None,           # a torch.Generator for the noise that eta > 0 adds
-):                            # Frames (t, xt, x0) from the first step visited to the last
+    denoise,  # (xt, t) -> x0
+    process: GaussianDiffusion,  # the process to walk back
+    xT: Tensor,  # noise [b, c, h, w] to start from, `process.prior(shape)`
+    steps: int = 50,  # strides to take, 1..T
+    eta: float = 0.0,  # 0: nothing random after xT; 1: as random as DDPM
+    times=None,  # or the steps to visit, see `stride_times`
+    spacing: str = "trailing",  # trailing, leading or linspace
+    generator=None,  # a torch.Generator for the noise that eta > 0 adds
+):  # Frames (t, xt, x0) from the first step visited to the last
     "DDIM sampling, frame by frame."
     times, xt = stride_times(process, steps, times, spacing), xT
-    for t, s in zip(times, times[1:]):
+    for t, s in itertools.pairwise(times):
         x0 = denoise(xt, t)
         yield Frame(t, xt, x0)
         z = torch.randn(xt.shape, generator=generator).to(xt.device) if eta and s else None
@@ -58,77 +70,97 @@ def ddim(
 # %% ../nbs/06_ddim.ipynb #42b39741
 @torch.no_grad()
 def heun(
-    denoise, process, xT, # as in `ddim`
-    steps:int=25,         # strides to take, 1..T; each but the last calls `denoise` twice
-    times=None,           # or the steps to visit, see `stride_times`
-    spacing:str='trailing', # trailing, leading or linspace
-    generator=None,       # not used: nothing is random; here so that samplers can be exchanged
-):                        # Frames (t, xt, x0)
+    denoise,
+    process,
+    xT,  # as in `ddim`
+    steps: int = 25,  # strides to take, 1..T; each but the last calls `denoise` twice
+    times=None,  # or the steps to visit, see `stride_times`
+    spacing: str = "trailing",  # trailing, leading or linspace
+    generator=None,  # not used: nothing is random; here so that samplers can be exchanged
+):  # Frames (t, xt, x0)
     "DDIM with the mean of the guesses at both ends of a stride, frame by frame."
     times, xt = stride_times(process, steps, times, spacing), xT
-    for t, s in zip(times, times[1:]):
+    for t, s in itertools.pairwise(times):
         x0 = denoise(xt, t)
         yield Frame(t, xt, x0)
-        if s: xt = process.step(xt, (x0 + denoise(process.step(xt, x0, t, s), s))/2, t, s)
-        else: xt = x0
+        xt = process.step(xt, (x0 + denoise(process.step(xt, x0, t, s), s)) / 2, t, s) if s else x0
     yield Frame(s, xt, x0)
 
 # %% ../nbs/06_ddim.ipynb #d201de38
 @torch.no_grad()
 def dpm(
-    denoise, process, xT, # as in `ddim`
-    steps:int=20,         # strides to take, 1..T
-    times=None,           # or the steps to visit, see `stride_times`
-    spacing:str='trailing', # trailing, leading or linspace
-    generator=None,       # not used: nothing is random; here so that samplers can be exchanged
-):                        # Frames (t, xt, x0)
+    denoise,
+    process,
+    xT,  # as in `ddim`
+    steps: int = 20,  # strides to take, 1..T
+    times=None,  # or the steps to visit, see `stride_times`
+    spacing: str = "trailing",  # trailing, leading or linspace
+    generator=None,  # not used: nothing is random; here so that samplers can be exchanged
+):  # Frames (t, xt, x0)
     "DPM-Solver++ (2M): DDIM with the guess extrapolated to the middle of the stride, frame by frame."
     times, xt, before = stride_times(process, steps, times, spacing), xT, None
-    lam = (process.alpha/process.sigma).log()
-    for t, s in zip(times, times[1:]):
+    lam = (process.alpha / process.sigma).log()
+    for t, s in itertools.pairwise(times):
         x0 = middle = denoise(xt, t)
         yield Frame(t, xt, x0)
-        if before: middle = x0 + (x0 - before.x0)*((lam[s] - lam[t])/(lam[t] - lam[before.t])/2).item()
+        if before:
+            middle = (
+                x0 + (x0 - before.x0) * ((lam[s] - lam[t]) / (lam[t] - lam[before.t]) / 2).item()
+            )
         before, xt = Frame(t, xt, x0), process.step(xt, middle, t, s) if s else x0
     yield Frame(s, xt, x0)
 
 # %% ../nbs/06_ddim.ipynb #656f6a49
 @torch.no_grad()
 def invert(
-    denoise,                  # (xt, t) -> x0
-    process:GaussianDiffusion,# the process to walk up
-    x0:Tensor,                # images [b, c, h, w] in [-1, 1]
-    steps:int=50,             # strides to take, 1..T
-    times=None,               # or the steps to visit, falling as for `ddim`: they are walked from last to first
-    spacing:str='trailing',   # trailing, leading or linspace
-):                            # Frames (t, xt, x0), t rising
+    denoise,  # (xt, t) -> x0
+    process: GaussianDiffusion,  # the process to walk up
+    x0: Tensor,  # images [b, c, h, w] in [-1, 1]
+    steps: int = 50,  # strides to take, 1..T
+    times=None,  # or the steps to visit, falling as for `ddim`: they are walked from last to first
+    spacing: str = "trailing",  # trailing, leading or linspace
+):  # Frames (t, xt, x0), t rising
     "The way from an image to the noise from which `ddim` makes it, frame by frame."
     times, xs = stride_times(process, steps, times, spacing)[::-1], x0
-    for s, t in zip(times, times[1:]):
+    for s, t in itertools.pairwise(times):
         guess = denoise(xs, max(s, 1))
         yield Frame(s, xs, guess)
         eps = process.to_eps(guess, xs, max(s, 1))
-        xs = process.alpha[t].item()*(guess if s else xs) + process.sigma[t].item()*eps
+        xs = process.alpha[t].item() * (guess if s else xs) + process.sigma[t].item() * eps
     yield Frame(t, xs, guess)
 
 # %% ../nbs/06_ddim.ipynb #2ed35866
 def lerp(
-    a:Tensor, b:Tensor, # tensors of one shape
-    alpha,              # 0 gives a, 1 gives b
-)->Tensor:              # like a
+    a: Tensor,
+    b: Tensor,  # tensors of one shape
+    alpha,  # 0 gives a, 1 gives b
+) -> Tensor:  # like a
     "The point on the straight line from a to b."
-    if a.shape != b.shape: raise ValueError(f"a is {list(a.shape)} and b is {list(b.shape)}: they must be equal")
-    return (1 - alpha)*a + alpha*b
+    if a.shape != b.shape:
+        raise ValueError(f"a is {list(a.shape)} and b is {list(b.shape)}: they must be equal")
+    return (1 - alpha) * a + alpha * b
+
 
 def slerp(
-    a:Tensor, b:Tensor, # batches [n, ...] of one shape; each sample is one vector, none zero, no pair opposite
-    alpha:float,        # 0 gives a, 1 gives b
-)->Tensor:              # like a
+    a: Tensor,
+    b: Tensor,  # batches [n, ...] of one shape; each sample is one vector, none zero, no pair opposite
+    alpha: float,  # 0 gives a, 1 gives b
+) -> Tensor:  # like a
     "The point on the arc from a to b, sample by sample."
-    if a.shape != b.shape or a.ndim < 2: raise ValueError(f"a is {list(a.shape)} and b is {list(b.shape)}: they must be equal, batches [n, ...]")
-    u, v = (x.flatten(1).double()/x.flatten(1).double().norm(dim=1, keepdim=True) for x in (a, b))
-    theta = 2*torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))
-    if not (theta < math.pi - 1e-6).all(): raise ValueError("slerp needs vectors that are not zero and not opposite: there is no one arc between those")
-    far = theta > 1e-6; sin = theta.sin().where(far, 1.)
-    one, two = (torch.where(far, (w*theta).sin()/sin, w).to(a.dtype).view(-1, *[1]*(a.ndim - 1)) for w in (1 - alpha, alpha))
-    return one*a + two*b
+    if a.shape != b.shape or a.ndim < 2:
+        raise ValueError(
+            f"a is {list(a.shape)} and b is {list(b.shape)}: they must be equal, batches [n, ...]"
+        )
+    u, v = (x.flatten(1).double() / x.flatten(1).double().norm(dim=1, keepdim=True) for x in (a, b))
+    theta = 2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))
+    if not (theta < math.pi - 1e-6).all():
+        raise ValueError(
+            "slerp needs vectors that are not zero and not opposite: there is no one arc between those"
+        )
+    far = theta > 1e-6
+    sin = theta.sin().where(far, 1.0)
+    one, two = (
+        torch.where(far, (w * theta).sin() / sin, w).to(a.dtype).view(-1, *[1] * (a.ndim - 1))
+        for w in (1 - alpha, alpha)
+    )
+    return one * a + two * b

@@ -9,237 +9,365 @@ __all__ = ['LOSSES', 'Frame', 'DiffusionLoss', 'min_snr', 'DiffusionCB', 'EMA', 
 # %% ../nbs/05_ddpm.ipynb #a9d1d2be
 from collections import namedtuple
 from functools import partial
-import math, psutil, torch, torch.nn.functional as F
-from torch import nn, Tensor
+
+import psutil
+import torch
+import torch.nn.functional as F
+from fastai.callback.core import Callback
+from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
+from fastai.learner import Learner
+from fastai.metrics import ValueMetric
+from fastai.optimizer import OptimWrapper
+from fastcore.foundation import L
+from fastprogress.fastprogress import progress_bar
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from fastcore.foundation import L
-from fastai.learner import Learner
-from fastai.callback.core import Callback
-from fastai.callback.schedule import ParamScheduler, combine_scheds, SchedLin
-from fastai.metrics import ValueMetric
-from fastai.optimizer import OptimWrapper
-from fastprogress.fastprogress import progress_bar
+
 from .core import Precision, check_images, keep_memory, lookup, save_weights
 from .process import GaussianDiffusion
 
 # %% ../nbs/05_ddpm.ipynb #3d4686cb
 LOSSES = dict(mse=F.mse_loss, l1=F.l1_loss, huber=F.smooth_l1_loss)
 
+
 class DiffusionLoss(nn.Module):
     "The distance between prediction and target, each image with its weight."
-    def __init__(self,
-        kind:str='mse', # mse, l1 or huber; another name raises ValueError
+
+    def __init__(
+        self,
+        kind: str = "mse",  # mse, l1 or huber; another name raises ValueError
     ):
-        super().__init__(); self.distance = lookup('loss', kind, LOSSES)
-    def forward(self,
-        pred:Tensor,        # [b, c, h, w]
-        target:Tensor,      # [b, c, h, w], of the same shape: nothing is broadcast
-        weight:Tensor=None, # [b], by default 1 each
-    )->Tensor:              # a scalar
-        if pred.shape != target.shape: raise ValueError(f"the network gave {list(pred.shape)}, the target is {list(target.shape)}")
-        if weight is None: return self.distance(pred, target)
-        return (weight*self.distance(pred, target, reduction='none').flatten(1).mean(1)).mean()
+        super().__init__()
+        self.distance = lookup("loss", kind, LOSSES)
+
+    def forward(
+        self,
+        pred: Tensor,  # [b, c, h, w]
+        target: Tensor,  # [b, c, h, w], of the same shape: nothing is broadcast
+        weight: Tensor = None,  # [b], by default 1 each
+    ) -> Tensor:  # a scalar
+        if pred.shape != target.shape:
+            raise ValueError(
+                f"the network gave {list(pred.shape)}, the target is {list(target.shape)}"
+            )
+        if weight is None:
+            return self.distance(pred, target)
+        return (weight * self.distance(pred, target, reduction="none").flatten(1).mean(1)).mean()
 
 # %% ../nbs/05_ddpm.ipynb #e3819c78
 def min_snr(
-    process:GaussianDiffusion, # a process
-    t:Tensor,                  # steps [b]
-    predict:str,               # eps, x0 or v; another name raises ValueError
-    gamma:float=5.,            # the cap on the signal-to-noise ratio
-)->Tensor:                     # weights [b] for the squared error of that prediction
+    process: GaussianDiffusion,  # a process
+    t: Tensor,  # steps [b]
+    predict: str,  # eps, x0 or v; another name raises ValueError
+    gamma: float = 5.0,  # the cap on the signal-to-noise ratio
+) -> Tensor:  # weights [b] for the squared error of that prediction
     "Min-SNR weights."
     snr = process.snr(t)
-    return snr.clamp(max=gamma)/lookup('prediction with a min-SNR weight', predict, dict(x0=torch.ones_like(snr), eps=snr, v=snr + 1))
+    return snr.clamp(max=gamma) / lookup(
+        "prediction with a min-SNR weight",
+        predict,
+        dict(x0=torch.ones_like(snr), eps=snr, v=snr + 1),
+    )
 
 # %% ../nbs/05_ddpm.ipynb #a043040b
 class DiffusionCB(Callback):
     "Corrupt each batch, and make what was done to it the target."
+
     order = 10
-    def __init__(self,
-        process,             # a GaussianDiffusion, or anything with T and corrupt(x0, t), which is then trained to give x0 back
-        predict:str='eps',   # eps, x0, v, score or velocity
-        drop:float=0.,       # share of training images whose condition is hidden, 0..1
-        weight=None,         # (process, t, predict) -> weights [b], for instance `min_snr`
+
+    def __init__(
+        self,
+        process,  # a GaussianDiffusion, or anything with T and corrupt(x0, t), which is then trained to give x0 back
+        predict: str = "eps",  # eps, x0, v, score or velocity
+        drop: float = 0.0,  # share of training images whose condition is hidden, 0..1
+        weight=None,  # (process, t, predict) -> weights [b], for instance `min_snr`
     ):
-        if not 0 <= drop <= 1: raise ValueError(f"drop is a share, 0 to 1, not {drop}")
+        if not 0 <= drop <= 1:
+            raise ValueError(f"drop is a share, 0 to 1, not {drop}")
         self.process, self.predict, self.drop, self.weight = process, predict, drop, weight
+
     def before_batch(self):
-        x0, y = check_images(self.xb[0].as_subclass(Tensor), name='the batch'), self.yb[0] if self.yb else None
+        x0, y = (
+            check_images(self.xb[0].as_subclass(Tensor), name="the batch"),
+            self.yb[0] if self.yb else None,
+        )
         gen = None if self.training else torch.Generator().manual_seed(self.iter)
         b, p = len(x0), self.process
         t = torch.randint(1, p.T + 1, (b,), generator=gen).to(x0.device)
         if isinstance(p, GaussianDiffusion):
             eps = torch.randn(x0.shape, generator=gen).to(x0.device)
-            xt, target = p.c_in(t)*p.corrupt(x0, t, eps), p.target(x0, eps, t, self.predict)
-        else: xt, target = p.corrupt(x0, t), x0
-        cond = y is not None and getattr(self.model, 'cond', None) is not None
-        keep = torch.rand(b, device=x0.device) >= self.drop if cond and self.training and self.drop else None
+            xt, target = p.c_in(t) * p.corrupt(x0, t, eps), p.target(x0, eps, t, self.predict)
+        else:
+            xt, target = p.corrupt(x0, t), x0
+        cond = y is not None and getattr(self.model, "cond", None) is not None
+        keep = (
+            torch.rand(b, device=x0.device) >= self.drop
+            if cond and self.training and self.drop
+            else None
+        )
         self.learn.xb = (xt, t, y, keep) if cond else (xt, t)
-        self.learn.yb = (target,) if self.weight is None else (target, self.weight(p, t, self.predict))
+        self.learn.yb = (
+            (target,) if self.weight is None else (target, self.weight(p, t, self.predict))
+        )
 
 # %% ../nbs/05_ddpm.ipynb #53a4f040
 class EMA(Callback):
     "Keep a moving average of the weights, in `model`."
+
     order = 20
-    def __init__(self,
-        decay:float=.999, # share of the old average that stays in each step, once warmed up; 0 <= decay < 1
+
+    def __init__(
+        self,
+        decay: float = 0.999,  # share of the old average that stays in each step, once warmed up; 0 <= decay < 1
     ):
-        if not 0 <= decay < 1: raise ValueError(f"decay is at least 0 and below 1, not {decay}")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay is at least 0 and below 1, not {decay}")
         self.decay, self.average = decay, None
+
     @property
-    def model(self): return self.average.module
+    def model(self):
+        return self.average.module
+
     def before_fit(self):
-        if self.average is None: self.average = AveragedModel(self.learn.model)
-        self.pairs = [[list(v()) for v in (m.parameters, m.buffers)] for m in (self.model, self.learn.model)]
+        if self.average is None:
+            self.average = AveragedModel(self.learn.model)
+        self.pairs = [
+            [list(v()) for v in (m.parameters, m.buffers)] for m in (self.model, self.learn.model)
+        ]
+
     def after_step(self):
-        n = int(self.average.n_averaged); d = min(self.decay, (1 + n)/(10 + n)) if n else 0.
+        n = int(self.average.n_averaged)
+        d = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
         (old, old_buffers), (new, new_buffers) = self.pairs
-        with torch.no_grad(): torch._foreach_lerp_(old, new, 1 - d)
-        for a, b in zip(old_buffers, new_buffers): a.copy_(b)
+        with torch.no_grad():
+            torch._foreach_lerp_(old, new, 1 - d)
+        for a, b in zip(old_buffers, new_buffers):
+            a.copy_(b)
         self.average.n_averaged += 1
 
 # %% ../nbs/05_ddpm.ipynb #976c1a7a
 def warm_linear(
-    lr:float,        # the highest learning rate
-    warm:float=.05,  # share of the run in which it rises
-)->ParamScheduler:
+    lr: float,  # the highest learning rate
+    warm: float = 0.05,  # share of the run in which it rises
+) -> ParamScheduler:
     "A learning rate that rises shortly and falls in a line to zero."
-    return ParamScheduler(dict(lr=combine_scheds([warm, 1 - warm], [SchedLin(lr/25, lr), SchedLin(lr, 0.)])))
+    return ParamScheduler(
+        dict(lr=combine_scheds([warm, 1 - warm], [SchedLin(lr / 25, lr), SchedLin(lr, 0.0)]))
+    )
+
 
 def diffusion_learner(
-    dls,               # DataLoaders of (x [b, c, h, w] in [-1, 1], y)
-    model:nn.Module,   # a network with the call (xt, t, y, keep)
-    process,           # how images are corrupted
-    predict:str='eps', # what the network predicts
-    loss:str='mse',    # mse, l1 or huber
-    drop:float=.1,     # share of training images whose condition is hidden
-    weight=None,       # weights of the steps, for instance `min_snr`
-    decay:float=.999,  # of the weights' average, found as `learn.ema.model`
-    cbs=(),            # further callbacks
-    **kwargs,          # handed to the Learner
-)->Learner:
+    dls,  # DataLoaders of (x [b, c, h, w] in [-1, 1], y)
+    model: nn.Module,  # a network with the call (xt, t, y, keep)
+    process,  # how images are corrupted
+    predict: str = "eps",  # what the network predicts
+    loss: str = "mse",  # mse, l1 or huber
+    drop: float = 0.1,  # share of training images whose condition is hidden
+    weight=None,  # weights of the steps, for instance `min_snr`
+    decay: float = 0.999,  # of the weights' average, found as `learn.ema.model`
+    cbs=(),  # further callbacks
+    **kwargs,  # handed to the Learner
+) -> Learner:
     "A Learner that trains a denoiser."
     keep_memory()
-    opt = partial(OptimWrapper, opt=torch.optim.AdamW, fused=True, betas=(.9, .99))
-    return Learner(dls, model, loss_func=DiffusionLoss(loss), opt_func=opt, wd=.01,
-        cbs=[DiffusionCB(process, predict, drop, weight), EMA(decay), Precision(), *L(cbs)], **kwargs)
+    opt = partial(OptimWrapper, opt=torch.optim.AdamW, fused=True, betas=(0.9, 0.99))
+    return Learner(
+        dls,
+        model,
+        loss_func=DiffusionLoss(loss),
+        opt_func=opt,
+        wd=0.01,
+        cbs=[DiffusionCB(process, predict, drop, weight), EMA(decay), Precision(), *L(cbs)],
+        **kwargs,
+    )
 
 # %% ../nbs/05_ddpm.ipynb #9a27ae65
 class Denoise:
     "A function (xt, t) -> guess of x0, made from a network."
-    def __init__(self,
-        model, process, predict, y=None, clip=True, # as in `denoiser`
-    ): self.model, self.process, self.predict, self.y, self.clip = model, process, predict, y, clip
-    def with_y(self, y): return Denoise(self.model, self.process, self.predict, y, self.clip)
-    def null(self): return self.with_y(None)
-    def __call__(self,
-        xt:Tensor, # noisy images [b, c, h, w]
-        t,         # step 1..T: an int, or integers [b]
-    )->Tensor:     # [b, c, h, w]
+
+    def __init__(
+        self,
+        model,
+        process,
+        predict,
+        y=None,
+        clip=True,  # as in `denoiser`
+    ):
+        self.model, self.process, self.predict, self.y, self.clip = model, process, predict, y, clip
+
+    def with_y(self, y):
+        return Denoise(self.model, self.process, self.predict, y, self.clip)
+
+    def null(self):
+        return self.with_y(None)
+
+    def __call__(
+        self,
+        xt: Tensor,  # noisy images [b, c, h, w]
+        t,  # step 1..T: an int, or integers [b]
+    ) -> Tensor:  # [b, c, h, w]
         t = torch.as_tensor(t, device=xt.device).expand(len(xt))
-        xin = self.process.c_in(t)*xt if hasattr(self.process, 'c_in') else xt
+        xin = self.process.c_in(t) * xt if hasattr(self.process, "c_in") else xt
         pred = self.model(xin, t) if self.y is None else self.model(xin, t, self.y)
-        x0 = self.process.to_x0(pred, xt, t, self.predict) if hasattr(self.process, 'to_x0') else pred
+        x0 = (
+            self.process.to_x0(pred, xt, t, self.predict)
+            if hasattr(self.process, "to_x0")
+            else pred
+        )
         return x0.clamp(-1, 1) if self.clip else x0
 
+
 def denoiser(
-    model:nn.Module, # a network with the call (xt, t, y); it is put into eval mode
-    process,         # the process it was trained with
-    predict:str,     # what it was trained to predict
-    y=None,          # the condition: class indices [b] or attributes [b, k]; None is no condition
-    clip:bool=True,  # cut the guess to [-1, 1]
-)->Denoise:
+    model: nn.Module,  # a network with the call (xt, t, y); it is put into eval mode
+    process,  # the process it was trained with
+    predict: str,  # what it was trained to predict
+    y=None,  # the condition: class indices [b] or attributes [b, k]; None is no condition
+    clip: bool = True,  # cut the guess to [-1, 1]
+) -> Denoise:
     "A network as a function (xt, t) -> x0."
     return Denoise(model.eval(), process, predict, y, clip)
 
 # %% ../nbs/05_ddpm.ipynb #260da82d
-Frame = namedtuple('Frame', 't xt x0')
+Frame = namedtuple("Frame", "t xt x0")
+
 
 def last(
-    frames, # what a sampler yields
-)->Tensor:
+    frames,  # what a sampler yields
+) -> Tensor:
     "The image batch at the end of a walk."
-    for frame in frames: pass
+    for frame in frames:
+        pass
     return frame.xt
+
 
 @torch.no_grad()
 def ddpm(
-    denoise,                  # (xt, t) -> x0
-    process:GaussianDiffusion,# the process to walk back
-    xT:Tensor,                # noise [b, c, h, w] to start from, `process.prior(shape)`
-    steps:int=None,           # strides to take, 1..T; by default T, every step
-    variance:str='posterior', # how much noise each stride adds: 'posterior' or 'large'
-    generator=None,           # a torch.Generator for that noise
-):                            # Frames (t, xt, x0) from t = T to t = 0
+    denoise,  # (xt, t) -> x0
+    process: GaussianDiffusion,  # the process to walk back
+    xT: Tensor,  # noise [b, c, h, w] to start from, `process.prior(shape)`
+    steps: int | None = None,  # strides to take, 1..T; by default T, every step
+    variance: str = "posterior",  # how much noise each stride adds: 'posterior' or 'large'
+    generator=None,  # a torch.Generator for that noise
+):  # Frames (t, xt, x0) from t = T to t = 0
     "Ancestral sampling, frame by frame."
     steps = process.T if steps is None else steps
-    if not 1 <= steps <= process.T: raise ValueError(f"steps={steps}: a walk over {process.T} steps takes 1 to {process.T} strides")
+    if not 1 <= steps <= process.T:
+        raise ValueError(
+            f"steps={steps}: a walk over {process.T} steps takes 1 to {process.T} strides"
+        )
     times = torch.linspace(process.T, 0, steps + 1).round().int().tolist()
     xt = xT
-    for t, s in zip(times, times[1:]):
+    for t, s in itertools.pairwise(times):
         x0 = denoise(xt, t)
         yield Frame(t, xt, x0)
         z = torch.randn(xt.shape, generator=generator).to(xt.device) if s else None
-        xt = process.step(xt, x0, t, s, eta=1., z=z, variance=variance) if s else x0
+        xt = process.step(xt, x0, t, s, eta=1.0, z=z, variance=variance) if s else x0
     yield Frame(0, xt, xt)
 
 # %% ../nbs/05_ddpm.ipynb #665e7827
 class ByteCount(TorchDispatchMode):
     "Count the bytes of all tensors made under it, in `n`."
-    def __init__(self): super().__init__(); self.n = 0
+
+    def __init__(self):
+        super().__init__()
+        self.n = 0
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        self.n += sum(o.numel()*o.element_size() for o in tree_leaves(out) if isinstance(o, Tensor))
+        self.n += sum(
+            o.numel() * o.element_size() for o in tree_leaves(out) if isinstance(o, Tensor)
+        )
         return out
 
+
 def memory_free(
-    device, # a torch device
-)->int:     # bytes
+    device,  # a torch device
+) -> int:  # bytes
     "Memory that is free on a device."
-    return torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else psutil.virtual_memory().available
+    return (
+        torch.cuda.mem_get_info(device)[0]
+        if device.type == "cuda"
+        else psutil.virtual_memory().available
+    )
 
 # %% ../nbs/05_ddpm.ipynb #4cd87ead
 def generate(
-    denoise,            # (xt, t) -> x0 with the method with_y
-    process,            # the process to walk back
-    shape,              # of one image, (c, h, w)
-    y=None,             # conditions [n] or [n, k]; with None say `n`
-    n:int=None,         # how many, where no conditions are given
-    sampler=ddpm,       # a generator of frames (denoise, process, xT, generator=..., **kwargs)
-    bs:int=250,         # images at a time; fewer where half of `memory` would not hold them
-    seed:int=0,         # of all noise
-    memory:int=None,    # bytes; by default what is free
-    progress:bool=True, # show a bar
-    **kwargs,           # handed to the sampler: steps, variance, ...
-)->Tensor:              # [n, c, h, w] in [-1, 1], on the CPU
+    denoise,  # (xt, t) -> x0 with the method with_y
+    process,  # the process to walk back
+    shape,  # of one image, (c, h, w)
+    y=None,  # conditions [n] or [n, k]; with None say `n`
+    n: int | None = None,  # how many, where no conditions are given
+    sampler=ddpm,  # a generator of frames (denoise, process, xT, generator=..., **kwargs)
+    bs: int = 250,  # images at a time; fewer where half of `memory` would not hold them
+    seed: int = 0,  # of all noise
+    memory: int | None = None,  # bytes; by default what is free
+    progress: bool = True,  # show a bar
+    **kwargs,  # handed to the sampler: steps, variance, ...
+) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images drawn batch by batch."
-    n = n if y is None else len(y); gen = torch.Generator().manual_seed(seed)
-    device = next(denoise.model.parameters(), torch.zeros(1)).device; out = []
-    with torch.no_grad(), ByteCount() as one: (denoise if y is None else denoise.with_y(y[:1].to(device)))(torch.zeros(1, *shape, device=device), 1)
-    bs = max(1, min(bs, (memory or memory_free(device))//(2*one.n + 1)))
+    n = n if y is None else len(y)
+    gen = torch.Generator().manual_seed(seed)
+    device = next(denoise.model.parameters(), torch.zeros(1)).device
+    out = []
+    with torch.no_grad(), ByteCount() as one:
+        (denoise if y is None else denoise.with_y(y[:1].to(device)))(
+            torch.zeros(1, *shape, device=device), 1
+        )
+    bs = max(1, min(bs, (memory or memory_free(device)) // (2 * one.n + 1)))
     for i in progress_bar(range(0, n, bs), display=progress):
-        b = min(bs, n - i); xT = process.prior((b, *shape), generator=gen).to(device).to(memory_format=torch.channels_last)
-        d = denoise if y is None else denoise.with_y(y[i:i + b].to(device))
-        out.append(last(sampler(d, process, xT, generator=gen, **kwargs)).clamp(-1, 1).cpu().contiguous())
+        b = min(bs, n - i)
+        xT = (
+            process.prior((b, *shape), generator=gen)
+            .to(device)
+            .to(memory_format=torch.channels_last)
+        )
+        d = denoise if y is None else denoise.with_y(y[i : i + b].to(device))
+        out.append(
+            last(sampler(d, process, xT, generator=gen, **kwargs)).clamp(-1, 1).cpu().contiguous()
+        )
     return torch.cat(out)
 
 # %% ../nbs/05_ddpm.ipynb #b547db95
 class KeepBest(Callback):
     "After each epoch score the averaged weights; keep the best."
+
     order = 40
-    def __init__(self,
-        score,            # network -> number, larger is better
-        what:str='judge', # what the score is called in the table
-        save_as:str=None, # write the best weights to models/ under this name
-        every:int=1,      # epochs from one score to the next; the last epoch always counts
+
+    def __init__(
+        self,
+        score,  # network -> number, larger is better
+        what: str = "judge",  # what the score is called in the table
+        save_as: str | None = None,  # write the best weights to models/ under this name
+        every: int = 1,  # epochs from one score to the next; the last epoch always counts
     ):
-        self.score, self.what, self.save_as, self.every, self.scores, self.best = score, what, save_as, every, [], None
-    def after_create(self): self.learn.metrics = [*self.learn.metrics, ValueMetric(lambda: self.scores[-1] if self.scores else float('nan'), self.what)]
+        self.score, self.what, self.save_as, self.every, self.scores, self.best = (
+            score,
+            what,
+            save_as,
+            every,
+            [],
+            None,
+        )
+
+    def after_create(self):
+        self.learn.metrics = [
+            *self.learn.metrics,
+            ValueMetric(lambda: self.scores[-1] if self.scores else float("nan"), self.what),
+        ]
+
     def after_validate(self):
-        if (self.epoch + 1) % self.every and self.epoch + 1 < self.n_epoch: return
+        if (self.epoch + 1) % self.every and self.epoch + 1 < self.n_epoch:
+            return
         self.scores.append(float(self.score(self.learn.ema.model)))
         if self.scores[-1] == max(self.scores):
-            self.best = {k: v.detach().clone() for k, v in self.learn.ema.model.state_dict().items()}
-            if self.save_as: save_weights(self.learn.ema.model, self.save_as, dict(score=self.scores[-1], what=self.what, epoch=self.learn.epoch))
+            self.best = {
+                k: v.detach().clone() for k, v in self.learn.ema.model.state_dict().items()
+            }
+            if self.save_as:
+                save_weights(
+                    self.learn.ema.model,
+                    self.save_as,
+                    dict(score=self.scores[-1], what=self.what, epoch=self.learn.epoch),
+                )

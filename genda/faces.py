@@ -7,73 +7,112 @@ __all__ = ['HAIR', 'ATTRIBUTES', 'COLOURS', 'COUNTS', 'MODES', 'STYLES', 'PARTS'
            'rates', 'draw_attributes', 'credit', 'draw_face', 'draw_faces']
 
 # %% ../nbs/01b_faces.ipynb #cb2b175d
-import io, json, random, zlib, dicebear_styles, numpy as np, resvg_py
-from functools import lru_cache, partial
+import io
+import json
+import random
+import zlib
+from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
-from PIL import Image
+
+import dicebear_styles
+import numpy as np
+import resvg_py
 from dicebear import Avatar, Style
 from fastprogress.fastprogress import progress_bar
+from PIL import Image
+
 from .core import lookup, settings
 from .data import register
 from .files import cached
 from .images import carve
 
 # %% ../nbs/01b_faces.ipynb #a8b042d9
-HAIR = ['Bald', 'Wearing_Hat', 'Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Gray_Hair']
-ATTRIBUTES = HAIR + ['No_Beard', 'Mustache', 'Long_Hair', 'Eyeglasses', 'Smiling', 'Mouth_Slightly_Open']
-COLOURS = ['black', 'blond', 'brown', 'gray']  # the classes of the domains: HAIR[2:]
+HAIR = ["Bald", "Wearing_Hat", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
+ATTRIBUTES = HAIR + [
+    "No_Beard",
+    "Mustache",
+    "Long_Hair",
+    "Eyeglasses",
+    "Smiling",
+    "Mouth_Slightly_Open",
+]
+COLOURS = ["black", "blond", "brown", "gray"]  # the classes of the domains: HAIR[2:]
+
 
 def attribute_vector(
-    *names:str, # of ATTRIBUTES: those that are on; an unknown one raises ValueError with the list
-)->np.ndarray:  # uint8 [12]
+    *names: str,  # of ATTRIBUTES: those that are on; an unknown one raises ValueError with the list
+) -> np.ndarray:  # uint8 [12]
     "The attributes that are named, as a vector."
-    for n in names: lookup('attribute', n, dict.fromkeys(ATTRIBUTES))
+    for n in names:
+        lookup("attribute", n, dict.fromkeys(ATTRIBUTES))
     return np.array([a in names for a in ATTRIBUTES], np.uint8)
+
 
 def _checked(y):
     "A vector of attributes as a dict, if it describes a face that can be drawn."
     y = np.asarray(y)
-    if y.shape != (len(ATTRIBUTES),): raise ValueError(f"attributes of shape {list(y.shape)}: {len(ATTRIBUTES)} are wanted: {', '.join(ATTRIBUTES)}")
-    a = dict(zip(ATTRIBUTES, y > 0)); hair = [h for h in HAIR if a[h]]
-    if len(hair) != 1: raise ValueError(f"a face has one of {', '.join(HAIR)}; given: {', '.join(hair) or 'none'}")
-    if a['No_Beard'] and a['Mustache']: raise ValueError('No_Beard and Mustache exclude each other')
-    if a['Long_Hair'] and hair[0] in HAIR[:2]: raise ValueError(f'Long_Hair and {hair[0]} exclude each other: no hair shows')
+    if y.shape != (len(ATTRIBUTES),):
+        raise ValueError(
+            f"attributes of shape {list(y.shape)}: {len(ATTRIBUTES)} are wanted: {', '.join(ATTRIBUTES)}"
+        )
+    a = dict(zip(ATTRIBUTES, y > 0))
+    hair = [h for h in HAIR if a[h]]
+    if len(hair) != 1:
+        raise ValueError(f"a face has one of {', '.join(HAIR)}; given: {', '.join(hair) or 'none'}")
+    if a["No_Beard"] and a["Mustache"]:
+        raise ValueError("No_Beard and Mustache exclude each other")
+    if a["Long_Hair"] and hair[0] in HAIR[:2]:
+        raise ValueError(f"Long_Hair and {hair[0]} exclude each other: no hair shows")
     return a
 
 # %% ../nbs/01b_faces.ipynb #6de64eba
 # Faces of CelebA (Liu et al. 2015): 1,986 of 3,000 evenly spaced among the first 10,000, see the lesson. A row for each of HAIR; groups: No_Beard,
 # beard, Mustache; in a group 2 x 2 x 2 x 2 counts: Long_Hair (outermost), Eyeglasses, Smiling, Mouth_Slightly_Open (innermost), no before yes.
-COUNTS = np.array([[int(k) for k in row.replace('|', ' ').split()] for row in '''
+COUNTS = np.array(
+    [
+        [int(k) for k in row.replace("|", " ").split()]
+        for row in """
 3 1 3 7 4 0 2 0 0 0 0 0 0 0 0 0 | 7 2 2 10 2 0 0 0 0 0 0 0 0 0 0 0 | 1 0 0 2 1 0 1 0 0 0 0 0 0 0 0 0
 26 24 0 29 2 5 0 2 0 0 0 0 0 0 0 0 | 16 4 4 5 5 0 0 0 0 0 0 0 0 0 0 0 | 5 1 0 3 3 0 0 0 0 0 0 0 0 0 0 0
 89 20 25 50 11 3 0 3 119 36 48 146 3 0 0 2 | 69 13 9 30 6 2 0 2 0 0 0 1 0 0 0 0 | 16 2 2 8 4 0 0 4 0 0 0 0 0 0 0 0
 7 1 2 3 1 0 0 0 110 37 43 172 3 0 0 1 | 2 0 0 1 0 0 0 0 0 0 0 0 0 0 0 0 | 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
 45 16 10 30 3 1 2 2 155 34 55 159 3 1 3 1 | 29 5 12 15 1 0 0 0 0 0 0 1 0 0 0 0 | 6 0 2 2 1 0 0 0 0 0 0 0 0 0 0 0
 16 9 8 20 6 10 4 7 2 1 5 7 0 0 1 1 | 3 0 0 1 0 0 0 2 0 0 0 0 0 0 0 0 | 0 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0
-'''.strip().splitlines()]).reshape(6, 3, 2, 2, 2, 2)
+""".strip().splitlines()
+    ]
+).reshape(6, 3, 2, 2, 2, 2)
 
 # %% ../nbs/01b_faces.ipynb #21d3e26e
 def _independent(t):
     "Each attribute's own rate; long hair only where hair shows."
-    h = t.sum((1, 3, 4, 5)); h[2:] = np.outer(h[2:].sum(1), h[2:].sum(0))/h[2:].sum()
-    return np.einsum('hl,b,g,s,o->hblgso', h, *(t.sum(tuple({0, 1, 2, 3, 4, 5} - {i})) for i in (1, 3, 4, 5)))
+    h = t.sum((1, 3, 4, 5))
+    h[2:] = np.outer(h[2:].sum(1), h[2:].sum(0)) / h[2:].sum()
+    return np.einsum(
+        "hl,b,g,s,o->hblgso", h, *(t.sum(tuple({0, 1, 2, 3, 4, 5} - {i})) for i in (1, 3, 4, 5))
+    )
+
 
 MODES = dict(celeba=lambda t: t, independent=_independent)
 
+
 def rates(
-    mode:str='celeba',   # 'celeba' or 'independent'; an unknown one raises ValueError
-    coloured:bool=False, # only faces whose hair shows
-)->np.ndarray:           # [6, 3, 2, 2, 2, 2], sums to 1: hair, beard, long, glasses, smile, open as in COUNTS
+    mode: str = "celeba",  # 'celeba' or 'independent'; an unknown one raises ValueError
+    coloured: bool = False,  # only faces whose hair shows
+) -> (
+    np.ndarray
+):  # [6, 3, 2, 2, 2, 2], sums to 1: hair, beard, long, glasses, smile, open as in COUNTS
     "The probability of each combination."
-    t = COUNTS*(np.arange(6) >= 2*coloured).reshape(-1, 1, 1, 1, 1, 1)
-    return lookup('mode', mode, MODES)(t/t.sum())
+    t = COUNTS * (np.arange(6) >= 2 * coloured).reshape(-1, 1, 1, 1, 1, 1)
+    return lookup("mode", mode, MODES)(t / t.sum())
+
 
 def draw_attributes(
-    n:int,               # how many
-    mode:str='celeba', coloured:bool=False, # as in `rates`
-    seed=0,              # the same seed gives the same vectors, and the first of them do not depend on n
-)->np.ndarray:           # uint8 [n, 12]
+    n: int,  # how many
+    mode: str = "celeba",
+    coloured: bool = False,  # as in `rates`
+    seed=0,  # the same seed gives the same vectors, and the first of them do not depend on n
+) -> np.ndarray:  # uint8 [n, 12]
     "Attribute vectors at random."
     p = rates(mode, coloured)
     i = np.random.RandomState(seed).choice(p.size, n, p=p.ravel())
@@ -85,93 +124,232 @@ def draw_attributes(
 # under a hat, short, long; of beards none, beard, moustache; of eyes without and with glasses; of mouths closed, open, smiling, smiling and open
 STYLES = dict(
     avataaars=dict(
-        look=dict(scale=[1.25, 1.4], eyesVariant=['default', 'happy', 'side', 'squint', 'wink'], accessoriesColor=['#262e33', '#25557c', '#7a1f1f'],
-                  eyebrowsVariant=['defaultNatural', 'flatNatural', 'raisedExcitedNatural'], hatColor=['#25557c', '#65c9ff', '#ff5c5c', '#3aa76d'],
-                  skinColor=['#ffdbb4', '#edb98a', '#d08b5b', '#ae5d29', '#965a3a']), colours=['hair', 'facialHair'],
-        hair=('top', '', 'hat winterHat02 winterHat03 winterHat04 winterHat1', 'dreads01 frizzle shaggy shortCurly shortFlat shortRound shortWaved theCaesar',
-              'bigHair bob curvy longButNotTooLong miaWallace straight01 straight02 straightAndStrand'),
-        beard=('facialHair', '', 'beardLight beardMajestic beardMedium', 'moustacheFancy moustacheMagnum'),
-        eyes=('accessories', '', 'prescription01 prescription02 round sunglasses wayfarers'),
-        mouth=('mouth', 'serious', 'disbelief screamOpen', 'twinkle', 'smile')),
+        look=dict(
+            scale=[1.25, 1.4],
+            eyesVariant=["default", "happy", "side", "squint", "wink"],
+            accessoriesColor=["#262e33", "#25557c", "#7a1f1f"],
+            eyebrowsVariant=["defaultNatural", "flatNatural", "raisedExcitedNatural"],
+            hatColor=["#25557c", "#65c9ff", "#ff5c5c", "#3aa76d"],
+            skinColor=["#ffdbb4", "#edb98a", "#d08b5b", "#ae5d29", "#965a3a"],
+        ),
+        colours=["hair", "facialHair"],
+        hair=(
+            "top",
+            "",
+            "hat winterHat02 winterHat03 winterHat04 winterHat1",
+            "dreads01 frizzle shaggy shortCurly shortFlat shortRound shortWaved theCaesar",
+            "bigHair bob curvy longButNotTooLong miaWallace straight01 straight02 straightAndStrand",
+        ),
+        beard=(
+            "facialHair",
+            "",
+            "beardLight beardMajestic beardMedium",
+            "moustacheFancy moustacheMagnum",
+        ),
+        eyes=("accessories", "", "prescription01 prescription02 round sunglasses wayfarers"),
+        mouth=("mouth", "serious", "disbelief screamOpen", "twinkle", "smile"),
+    ),
     personas=dict(
-        look=dict(scale=[1.25, 1.4], skinColor=['#eeb4a4', '#e7a391', '#e5a07e', '#d78774', '#b16a5b']), colours=['hair', 'facialHair'],
-        hair=('hair', 'bald', 'beanie cap', 'curlyHighTop fade shortCombover shortComboverChops', 'bobBangs bobCut extraLong long'),
-        beard=('facialHair', '', 'goatee', 'pyramid'), eyes=('eyes', 'happy open wink', 'glasses sunglasses'),
-        mouth=('mouth', 'frown', 'surprise', 'smile smirk', 'bigSmile')),
+        look=dict(
+            scale=[1.25, 1.4], skinColor=["#eeb4a4", "#e7a391", "#e5a07e", "#d78774", "#b16a5b"]
+        ),
+        colours=["hair", "facialHair"],
+        hair=(
+            "hair",
+            "bald",
+            "beanie cap",
+            "curlyHighTop fade shortCombover shortComboverChops",
+            "bobBangs bobCut extraLong long",
+        ),
+        beard=("facialHair", "", "goatee", "pyramid"),
+        eyes=("eyes", "happy open wink", "glasses sunglasses"),
+        mouth=("mouth", "frown", "surprise", "smile smirk", "bigSmile"),
+    ),
     peeps=dict(
-        look=dict(scale=[1., 1.12], maskProbability=0, skinColor=['#ffdbb4', '#edb98a', '#d08b5b', '#b9733f']), colours=['headContrast'],
-        hair=('head', 'noHair1 noHair2', 'hatBeanie hatHip', 'grayShort short4', 'bangs mediumBangs2'),
-        beard=('facialHair', '', 'full4', 'moustache9'), eyes=('accessories', '', 'glasses glasses2 glasses3 glasses4 glasses5 sunglasses sunglasses2'),
-        mouth=('expression', 'eyesClosed serious veryAngry', 'concerned rage', 'calm cute smile', 'lovingGrin1 smileBig smileTeethGap')))
-PARTS = ['hair', 'beard', 'eyes', 'mouth']
-SHADES = dict(zip(HAIR[2:], (['#16161a', '#2c1b18'], ['#e3c05c', '#ecd48f'], ['#724133', '#8a4f2a'], ['#a9a9ad', '#d5d5d8'])))
-BACKGROUNDS = ['#8fb8e8', '#9ad8b0', '#f0a8b8', '#c9b3ee', '#8fd6d6', '#f3ad7a']
+        look=dict(
+            scale=[1.0, 1.12],
+            maskProbability=0,
+            skinColor=["#ffdbb4", "#edb98a", "#d08b5b", "#b9733f"],
+        ),
+        colours=["headContrast"],
+        hair=(
+            "head",
+            "noHair1 noHair2",
+            "hatBeanie hatHip",
+            "grayShort short4",
+            "bangs mediumBangs2",
+        ),
+        beard=("facialHair", "", "full4", "moustache9"),
+        eyes=(
+            "accessories",
+            "",
+            "glasses glasses2 glasses3 glasses4 glasses5 sunglasses sunglasses2",
+        ),
+        mouth=(
+            "expression",
+            "eyesClosed serious veryAngry",
+            "concerned rage",
+            "calm cute smile",
+            "lovingGrin1 smileBig smileTeethGap",
+        ),
+    ),
+)
+PARTS = ["hair", "beard", "eyes", "mouth"]
+SHADES = dict(
+    zip(
+        HAIR[2:],
+        (
+            ["#16161a", "#2c1b18"],
+            ["#e3c05c", "#ecd48f"],
+            ["#724133", "#8a4f2a"],
+            ["#a9a9ad", "#d5d5d8"],
+        ),
+    )
+)
+BACKGROUNDS = ["#8fb8e8", "#9ad8b0", "#f0a8b8", "#c9b3ee", "#8fd6d6", "#f3ad7a"]
 
 # %% ../nbs/01b_faces.ipynb #eb058fb8
 def _definition(style):
     "What the artist's file says."
-    lookup('style', style, STYLES)
-    return json.loads(files(dicebear_styles).joinpath({'peeps': 'open-peeps'}.get(style, style) + '.json').read_text('utf-8'))
+    lookup("style", style, STYLES)
+    return json.loads(
+        files(dicebear_styles)
+        .joinpath({"peeps": "open-peeps"}.get(style, style) + ".json")
+        .read_text("utf-8")
+    )
+
 
 def credit(
-    style:str, # a name in STYLES
-)->tuple:      # source with its creator, licence
+    style: str,  # a name in STYLES
+) -> tuple:  # source with its creator, licence
     "Who drew a style, and what one may do with it, as its file says."
-    m = _definition(style)['meta']
-    return f"{m['source']['name']} by {m['creator']['name']}, {m['source']['url']}; remixed by DiceBear", m['license']['name']
+    m = _definition(style)["meta"]
+    return (
+        f"{m['source']['name']} by {m['creator']['name']}, {m['source']['url']}; remixed by DiceBear",
+        m["license"]["name"],
+    )
 
 # %% ../nbs/01b_faces.ipynb #d64d5f9b
 @lru_cache
-def _style(name): return Style(_definition(name))
+def _style(name):
+    return Style(_definition(name))
+
 
 def draw_face(
-    y,                       # attributes [12], as from `attribute_vector`; ValueError for what no face is
-    style:str='avataaars',   # a name in STYLES
-    size:int=32,             # side in px, 8 to 1024
-    seed=0,                  # all that the attributes do not say
-)->np.ndarray:               # uint8 [size, size, 3]
+    y,  # attributes [12], as from `attribute_vector`; ValueError for what no face is
+    style: str = "avataaars",  # a name in STYLES
+    size: int = 32,  # side in px, 8 to 1024
+    seed=0,  # all that the attributes do not say
+) -> np.ndarray:  # uint8 [size, size, 3]
     "One face."
-    if size not in range(8, 1025): raise ValueError(f'size={size!r}: a whole number from 8 to 1024 is wanted')
-    a, kit = _checked(y), lookup('style', style, STYLES); hair = next(h for h in HAIR if a[h])
-    colour = random.Random(str(seed)).choice(SHADES.get(hair) or sum(SHADES.values(), []))  # a beard has one too
-    which = dict(hair=HAIR.index(hair) if hair in HAIR[:2] else 2 + a['Long_Hair'], beard=0 if a['No_Beard'] else 1 + a['Mustache'],
-                 eyes=int(a['Eyeglasses']), mouth=2*a['Smiling'] + a['Mouth_Slightly_Open'])
-    o = kit['look'] | dict(seed=str(seed), backgroundColor=BACKGROUNDS, rotate=[-6, 6], translateX=[-4, 4], translateY=[-2, 4], flip=['none', 'horizontal'])
-    for c in kit['colours']: o[f'{c}Color'] = [colour]
+    if size not in range(8, 1025):
+        raise ValueError(f"size={size!r}: a whole number from 8 to 1024 is wanted")
+    a, kit = _checked(y), lookup("style", style, STYLES)
+    hair = next(h for h in HAIR if a[h])
+    colour = random.Random(str(seed)).choice(
+        SHADES.get(hair) or sum(SHADES.values(), [])
+    )  # a beard has one too
+    which = dict(
+        hair=HAIR.index(hair) if hair in HAIR[:2] else 2 + a["Long_Hair"],
+        beard=0 if a["No_Beard"] else 1 + a["Mustache"],
+        eyes=int(a["Eyeglasses"]),
+        mouth=2 * a["Smiling"] + a["Mouth_Slightly_Open"],
+    )
+    o = kit["look"] | dict(
+        seed=str(seed),
+        backgroundColor=BACKGROUNDS,
+        rotate=[-6, 6],
+        translateX=[-4, 4],
+        translateY=[-2, 4],
+        flip=["none", "horizontal"],
+    )
+    for c in kit["colours"]:
+        o[f"{c}Color"] = [colour]
     for part, k in which.items():
         component, *pieces = kit[part]
-        o |= {f'{component}Variant': pieces[k].split(), f'{component}Probability': 100 if pieces[k] else 0}
-    png = resvg_py.svg_to_bytes(svg_string=Avatar(_style(style), o).to_string(), skip_system_fonts=True, width=int(size), height=int(size))
-    return np.asarray(Image.open(io.BytesIO(png)).convert('RGB'))
+        o |= {
+            f"{component}Variant": pieces[k].split(),
+            f"{component}Probability": 100 if pieces[k] else 0,
+        }
+    png = resvg_py.svg_to_bytes(
+        svg_string=Avatar(_style(style), o).to_string(),
+        skip_system_fonts=True,
+        width=int(size),
+        height=int(size),
+    )
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 # %% ../nbs/01b_faces.ipynb #b08e9b09
 def draw_faces(
-    n:int,                 # how many, at least 1
-    style:str='avataaars', size:int=32, mode:str='celeba', coloured:bool=False, # as in `draw_face` and `rates`
-    seed:int=0,            # the same seed gives the same bytes
-    progress:bool=True,    # show a bar?
-)->tuple:                  # uint8 [n, size, size, 3], attributes uint8 [n, 12]
+    n: int,  # how many, at least 1
+    style: str = "avataaars",
+    size: int = 32,
+    mode: str = "celeba",
+    coloured: bool = False,  # as in `draw_face` and `rates`
+    seed: int = 0,  # the same seed gives the same bytes
+    progress: bool = True,  # show a bar?
+) -> tuple:  # uint8 [n, size, size, 3], attributes uint8 [n, 12]
     "Faces with attributes at random."
-    if n < 1: raise ValueError(f'n={n}: at least one face is wanted')
-    lookup('style', style, STYLES)
+    if n < 1:
+        raise ValueError(f"n={n}: at least one face is wanted")
+    lookup("style", style, STYLES)
     y = draw_attributes(n, mode, coloured, [seed, zlib.crc32(style.encode())])
-    return np.stack([draw_face(y[i], style, size, f'{seed} {style} {i}') for i in progress_bar(range(n), display=progress, leave=False)]), y
+    return np.stack(
+        [
+            draw_face(y[i], style, size, f"{seed} {style} {i}")
+            for i in progress_bar(range(n), display=progress, leave=False)
+        ]
+    ), y
 
 # %% ../nbs/01b_faces.ipynb #ccaad1b0
-def _many(): return settings().get('faces_images', 10_000)
+def _many():
+    return settings().get("faces_images", 10_000)
 
-def _read(split, size=32, style='avataaars', mode='celeba', faces=None, draw_seed=0, coloured=False):
+
+def _read(
+    split, size=32, style="avataaars", mode="celeba", faces=None, draw_seed=0, coloured=False
+):
     n = _many() if faces is None else faces
-    made = [version(p) for p in ('dicebear-core', 'dicebear-styles', 'resvg-py')]
-    return carve(*cached('faces', lambda: draw_faces(n, style, size, mode, coloured, draw_seed), style, size, mode, n, draw_seed, coloured, made), split)
+    made = [version(p) for p in ("dicebear-core", "dicebear-styles", "resvg-py")]
+    return carve(
+        *cached(
+            "faces",
+            lambda: draw_faces(n, style, size, mode, coloured, draw_seed),
+            style,
+            size,
+            mode,
+            n,
+            draw_seed,
+            coloured,
+            made,
+        ),
+        split,
+    )
+
 
 def _domain(style):
-    def read(split, size=32, mode='celeba', faces=None, draw_seed=0):
+    def read(split, size=32, mode="celeba", faces=None, draw_seed=0):
         x, y = _read(split, size, style, mode, faces, draw_seed, coloured=True)
         return x, y[:, 2:6].argmax(1)
+
     return read
 
-_add = lambda name, style, classes, names, real: register(name, 'generated', _many, 32, classes,
-    lambda: f'{credit(style)[0]}; drawn faces that stand in for {real}, rates as in CelebA', lambda: credit(style)[1], names)
-_add('faces', 'avataaars', 12, ATTRIBUTES, 'Bitmoji and CelebA')(_read)
-for _s in STYLES: _add(f'faces_{_s}', _s, 4, COLOURS, 'Bitmoji and, as a domain, for PACS and Office-Home')(_domain(_s))
+
+def _add(name, style, classes, names, real):
+    return register(
+        name,
+        "generated",
+        _many,
+        32,
+        classes,
+        lambda: f"{credit(style)[0]}; drawn faces that stand in for {real}, rates as in CelebA",
+        lambda: credit(style)[1],
+        names,
+    )
+
+
+_add("faces", "avataaars", 12, ATTRIBUTES, "Bitmoji and CelebA")(_read)
+for _s in STYLES:
+    _add(f"faces_{_s}", _s, 4, COLOURS, "Bitmoji and, as a domain, for PACS and Office-Home")(
+        _domain(_s)
+    )

@@ -7,203 +7,330 @@ __all__ = ['NET', 'DataError', 'fetch', 'cached', 'search', 'read_idx', 'idx_rea
            'Growing']
 
 # %% ../nbs/00c_files.ipynb #a1e92835
-import gzip, hashlib, os, shutil, time, warnings
+import gzip
+import hashlib
+import os
+import shutil
+import time
+import warnings
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from urllib.request import Request, urlopen
+
 import numpy as np
-from torchvision.datasets.mnist import read_image_file, read_label_file
-from PIL import Image, ImageOps
 from fastcore.basics import AttrDict
+from PIL import Image, ImageOps
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
 from .core import lookup, settings
 from .images import carve
 
 # %% ../nbs/00c_files.ipynb #bd987f5a
-NET = AttrDict(tries=2, timeout=10, pause=1)  # rounds over the mirrors, seconds of silence, seconds between rounds
+NET = AttrDict(
+    tries=2, timeout=10, pause=1
+)  # rounds over the mirrors, seconds of silence, seconds between rounds
 
-class DataError(RuntimeError): "A data file is missing, damaged or cannot be fetched."
+
+class DataError(RuntimeError):
+    "A data file is missing, damaged or cannot be fetched."
+
 
 def fetch(
-    urls:list,  # the same file on several mirrors, tried in turn, NET.tries times over
-    dest,       # where it goes; nothing appears under this name before it is whole
-    md5:str,    # the checksum it must have
-)->Path:        # `dest`; DataError when every attempt failed
+    urls: list,  # the same file on several mirrors, tried in turn, NET.tries times over
+    dest,  # where it goes; nothing appears under this name before it is whole
+    md5: str,  # the checksum it must have
+) -> Path:  # `dest`; DataError when every attempt failed
     "Download a file, or leave nothing behind and say what was tried."
-    dest, log = Path(dest), []; dest.parent.mkdir(parents=True, exist_ok=True)
-    part = dest.with_name(f'{dest.name}.{os.getpid()}.part')
-    for k, url in enumerate(urls*NET.tries):
-        if k and k%len(urls) == 0: time.sleep(NET.pause)
-        if url.startswith('http'): print(f"fetching {dest.name} from {url.split('/')[2]}")
+    dest, log = Path(dest), []
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    part = dest.with_name(f"{dest.name}.{os.getpid()}.part")
+    for k, url in enumerate(urls * NET.tries):
+        if k and k % len(urls) == 0:
+            time.sleep(NET.pause)
+        if url.startswith("http"):
+            print(f"fetching {dest.name} from {url.split('/')[2]}")
         try:
-            with urlopen(Request(url, headers={'User-Agent': 'genda'}), timeout=NET.timeout) as r, part.open('wb') as f:
+            with (
+                urlopen(Request(url, headers={"User-Agent": "genda"}), timeout=NET.timeout) as r,
+                part.open("wb") as f,
+            ):
                 shutil.copyfileobj(r, f)
-                missing = int(r.headers.get('Content-Length', f.tell())) - f.tell()
-            if missing: raise OSError(f'incomplete: {missing} bytes are missing')
+                missing = int(r.headers.get("Content-Length", f.tell())) - f.tell()
+            if missing:
+                raise OSError(f"incomplete: {missing} bytes are missing")
             got = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
-            if got != md5: raise OSError(f'corrupt: md5 {got}, not {md5}')
+            if got != md5:
+                raise OSError(f"corrupt: md5 {got}, not {md5}")
             return part.replace(dest)
-        except Exception as e: log.append(f"  {url}: {str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__}")
-        finally: part.unlink(missing_ok=True)
-    raise DataError(f"{dest.name} could not be fetched; nothing was left in {dest.parent}. Tried:\n" + '\n'.join(log))
+        except Exception as e:
+            log.append(
+                f"  {url}: {str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__}"
+            )
+        finally:
+            part.unlink(missing_ok=True)
+    raise DataError(
+        f"{dest.name} could not be fetched; nothing was left in {dest.parent}. Tried:\n"
+        + "\n".join(log)
+    )
 
 # %% ../nbs/00c_files.ipynb #b4a4ab6b
 def _damaged(path, why):
     "Raise DataError for a damaged file; in our own data folder it is removed first."
     mine = settings().data in path.resolve().parents
-    if mine: path.unlink(missing_ok=True)
-    raise DataError(f"{path} is damaged ({why or 'cut short'}). " + ("It was removed: load again to fetch it anew." if mine
-                    else "It lies in a folder that genda only reads: replace or remove it.")) from None
+    if mine:
+        path.unlink(missing_ok=True)
+    raise DataError(
+        f"{path} is damaged ({why or 'cut short'}). "
+        + (
+            "It was removed: load again to fetch it anew."
+            if mine
+            else "It lies in a folder that genda only reads: replace or remove it."
+        )
+    ) from None
+
 
 def cached(
-    name:str,    # first part of the file's name
-    make,        # () -> images uint8, labels
-    *on,         # all that the content depends on: with anything else it is made anew
-    source=None, # the file that make() reads, named as damaged when make() fails
-)->tuple:        # the same as arrays
+    name: str,  # first part of the file's name
+    make,  # () -> images uint8, labels
+    *on,  # all that the content depends on: with anything else it is made anew
+    source=None,  # the file that make() reads, named as damaged when make() fails
+) -> tuple:  # the same as arrays
     "What make() gives, kept in settings().data/cache; a damaged or unwritable cache only costs time."
-    path = settings().data/'cache'/f'{name}-{hashlib.md5(repr(on).encode(), usedforsecurity=False).hexdigest()[:10]}.npz'
+    path = (
+        settings().data
+        / "cache"
+        / f"{name}-{hashlib.md5(repr(on).encode(), usedforsecurity=False).hexdigest()[:10]}.npz"
+    )
     try:
-        with np.load(path, allow_pickle=False) as f: return f['x'], f['y']
-    except Exception: pass
-    try: x, y = map(np.asarray, make())
+        with np.load(path, allow_pickle=False) as f:
+            return f["x"], f["y"]
+    except Exception:
+        pass
+    try:
+        x, y = map(np.asarray, make())
     except Exception as e:
-        if source is None: raise
+        if source is None:
+            raise
         _damaged(source, e)
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open('wb') as f: np.savez(f, x=x, y=y)
+        with part.open("wb") as f:
+            np.savez(f, x=x, y=y)
         part.replace(path)
-    except OSError as e: warnings.warn(f"{name} works but could not be kept for the next time: {e}")
+    except OSError as e:
+        warnings.warn(f"{name} works but could not be kept for the next time: {e}")
     return x, y
 
 # %% ../nbs/00c_files.ipynb #c475681f
 def search(
-    relative:str, # name of a file or folder inside a data folder
-)->list:          # paths, of which none need exist
+    relative: str,  # name of a file or folder inside a data folder
+) -> list:  # paths, of which none need exist
     "The places where a file or folder of this name may lie, GENDA_DATA first."
-    return [d/relative for d in settings().data_dirs]
+    return [d / relative for d in settings().data_dirs]
+
 
 def _idx_found(cls, file):
     "Where a file of the MNIST format lies, unpacked or as .gz, or None."
-    dirs = [*search(f'{cls.__name__}/raw'), *map(Path, getattr(cls, 'packed', ()))]
-    return next((d/f for f in (file.removesuffix('.gz'), file) for d in dirs if (d/f).is_file()), None)
+    dirs = [*search(f"{cls.__name__}/raw"), *map(Path, getattr(cls, "packed", ()))]
+    return next(
+        (d / f for f in (file.removesuffix(".gz"), file) for d in dirs if (d / f).is_file()), None
+    )
+
 
 def _idx_file(cls, file, md5):
     "One unpacked file of the MNIST format: found, else unpacked from a .gz that was found or fetched."
     found = _idx_found(cls, file)
-    if found and found.suffix != '.gz': return found
-    plain = settings().data/cls.__name__/'raw'/file.removesuffix('.gz')
+    if found and found.suffix != ".gz":
+        return found
+    plain = settings().data / cls.__name__ / "raw" / file.removesuffix(".gz")
     gz = found or fetch([m + file for m in cls.mirrors], plain.with_name(file), md5)
-    try: content = gzip.decompress(gz.read_bytes())
-    except Exception as e: _damaged(gz, e)
-    part = plain.with_name(f'{plain.name}.{os.getpid()}.part'); plain.parent.mkdir(parents=True, exist_ok=True)
-    part.write_bytes(content); part.replace(plain)
-    if not found: gz.unlink()
+    try:
+        content = gzip.decompress(gz.read_bytes())
+    except Exception as e:
+        _damaged(gz, e)
+    part = plain.with_name(f"{plain.name}.{os.getpid()}.part")
+    plain.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(content)
+    part.replace(plain)
+    if not found:
+        gz.unlink()
     return plain
 
 # %% ../nbs/00c_files.ipynb #1756a725
 def read_idx(
-    cls,         # torchvision's MNIST or a kin: its name, mirrors and resources, and `packed`, folders of a system package
-    split:str,   # 'train', 'valid' or 'test'
-)->tuple:        # images uint8 [n, 28, 28], labels [n]
+    cls,  # torchvision's MNIST or a kin: its name, mirrors and resources, and `packed`, folders of a system package
+    split: str,  # 'train', 'valid' or 'test'
+) -> tuple:  # images uint8 [n, 28, 28], labels [n]
     "One split of a set in MNIST's file format."
     out = []
     for file, md5 in cls.resources:
-        if file.startswith('t10k') != (split == 'test'): continue
+        if file.startswith("t10k") != (split == "test"):
+            continue
         path = _idx_file(cls, file, md5)
-        try: out.append((read_image_file if 'images' in file else read_label_file)(str(path)))
-        except Exception as e: _damaged(path, e)
-    if len(out[0]) != len(out[1]): _damaged(path, f'{len(out[1])} labels for {len(out[0])} images')
+        try:
+            out.append((read_image_file if "images" in file else read_label_file)(str(path)))
+        except Exception as e:
+            _damaged(path, e)
+    if len(out[0]) != len(out[1]):
+        _damaged(path, f"{len(out[1])} labels for {len(out[0])} images")
     return carve(*out, split, published=True)
 
+
 def idx_ready(
-    cls, # as in `read_idx`
-)->bool:
+    cls,  # as in `read_idx`
+) -> bool:
     "Whether every file of a set like MNIST is on this machine."
     return all(_idx_found(cls, f) for f, _ in cls.resources)
 
 # %% ../nbs/00c_files.ipynb #0d11aef9
 def _open(path, size):
     "An image as uint8 [h, w, 3] and whether it was grey; transparent parts become white."
-    with Image.open(path) as f: im = ImageOps.exif_transpose(f)
-    if im.mode[0] in 'IF': raise ValueError(f'{im.mode} pixels: more than 8 bits a channel')
-    grey = im.mode in ('1', 'L', 'LA')
-    if im.has_transparency_data: im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im.convert('RGBA'))
-    im = im.convert('RGB')
+    with Image.open(path) as f:
+        im = ImageOps.exif_transpose(f)
+    if im.mode[0] in "IF":
+        raise ValueError(f"{im.mode} pixels: more than 8 bits a channel")
+    grey = im.mode in ("1", "L", "LA")
+    if im.has_transparency_data:
+        im = Image.alpha_composite(Image.new("RGBA", im.size, "white"), im.convert("RGBA"))
+    im = im.convert("RGB")
     return np.asarray(ImageOps.fit(im, (size, size)) if size else im), grey
 
+
 def class_names(
-    folder:Path, # with class subfolders, or flat
-)->list:         # names in the order of the labels
+    folder: Path,  # with class subfolders, or flat
+) -> list:  # names in the order of the labels
     "Names of the class subfolders, or of the folder itself when it has none."
-    names = sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith('.'))
-    if {'train', 'test'} & set(names): raise DataError(f"{folder} holds splits, not classes: load '{folder/'train'}', 'all' and so on")
+    names = sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+    if {"train", "test"} & set(names):
+        raise DataError(
+            f"{folder} holds splits, not classes: load '{folder / 'train'}', 'all' and so on"
+        )
     return names or [folder.name]
+
 
 @lru_cache(maxsize=2)
 def _scan(files, size):
     "Images, their paths and the files that are none; `files` are (path, time, bytes), so that a changed folder is read again."
     good, bad = [], []
     for p, *_ in files:
-        try: good.append((p, *_open(p, size)))
-        except Exception as e: bad.append(f'{p.name} ({type(e).__name__})')
+        try:
+            good.append((p, *_open(p, size)))
+        except Exception as e:
+            bad.append(f"{p.name} ({type(e).__name__})")
     return good, bad
 
 # %% ../nbs/00c_files.ipynb #37d87c8d
 def read_folder(
-    folder,            # class subfolders, or images lying flat
-    split:str='train', # 'train', 'valid' or 'test', carved 8:1:1; load's 'all' gives the three together
-    size:int=None,     # side in px: the centre square, resized. None: all images must have one size
-    bad:str='skip',    # 'skip' warns of files that are no images, 'raise' refuses them
-)->tuple:              # images uint8 [n, h, w, c], labels by the sorted names of the subfolders
+    folder,  # class subfolders, or images lying flat
+    split: str = "train",  # 'train', 'valid' or 'test', carved 8:1:1; load's 'all' gives the three together
+    size: int
+    | None = None,  # side in px: the centre square, resized. None: all images must have one size
+    bad: str = "skip",  # 'skip' warns of files that are no images, 'raise' refuses them
+) -> tuple:  # images uint8 [n, h, w, c], labels by the sorted names of the subfolders
     "One split of a folder of images."
-    folder = Path(folder); names = class_names(folder); lookup('answer to bad files', bad, dict.fromkeys(('skip', 'raise')))
-    found = sorted(p for p in folder.rglob('*') if p.is_file() and not any(q.startswith('.') for q in p.relative_to(folder).parts))
+    folder = Path(folder)
+    names = class_names(folder)
+    lookup("answer to bad files", bad, dict.fromkeys(("skip", "raise")))
+    found = sorted(
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not any(q.startswith(".") for q in p.relative_to(folder).parts)
+    )
     good, no = _scan(tuple((p, p.stat().st_mtime_ns, p.stat().st_size) for p in found), size)
     if no:
         text = f"{len(no)} of {len(found)} files in {folder} are no images that can be read: {', '.join(no[:10])}{' ...' if len(no) > 10 else ''}"
-        if bad == 'raise' or not good: raise DataError(text)
-        warnings.warn(f'{text}; skipped')
-    if not good: raise DataError(f'{folder} holds no images')
+        if bad == "raise" or not good:
+            raise DataError(text)
+        warnings.warn(f"{text}; skipped")
+    if not good:
+        raise DataError(f"{folder} holds no images")
     shapes = {x.shape for _, x, _ in good}
-    if len(shapes) > 1: raise DataError(f'{folder} holds images of {len(shapes)} sizes, {min(shapes)[:2]} to {max(shapes)[:2]}: say size=')
-    kinds = [(p.parent if p.parent == folder else folder/p.relative_to(folder).parts[0]).name for p, *_ in good]
-    if not set(kinds) <= set(names): raise DataError(f'{folder} holds images both flat and in subfolders: choose one')
+    if len(shapes) > 1:
+        raise DataError(
+            f"{folder} holds images of {len(shapes)} sizes, {min(shapes)[:2]} to {max(shapes)[:2]}: say size="
+        )
+    kinds = [
+        (p.parent if p.parent == folder else folder / p.relative_to(folder).parts[0]).name
+        for p, *_ in good
+    ]
+    if not set(kinds) <= set(names):
+        raise DataError(f"{folder} holds images both flat and in subfolders: choose one")
     x, y = np.stack([x for _, x, _ in good]), np.array([names.index(k) for k in kinds])
     return carve(x[..., :1] if all(g for *_, g in good) else x, y, split)
 
 # %% ../nbs/00c_files.ipynb #9ac17dbd
 def same_classes(
-    a, p:list, # the name of a set and those of its classes
-    b, q:list, # of another; ValueError says how the two differ
+    a,
+    p: list,  # the name of a set and those of its classes
+    b,
+    q: list,  # of another; ValueError says how the two differ
 ):
     "Refuse two sets whose classes differ by name or order."
-    if list(p) == list(q): return
+    if list(p) == list(q):
+        return
     only = {k: [v for v in x if v not in y] for k, x, y in ((a, p, q), (b, q, p))}
-    found = [f"only in {k}: {', '.join(v[:5])}{' ...' if len(v) > 5 else ''}" for k, v in only.items() if v]
-    raise ValueError(f"{a} ({len(p)}) and {b} ({len(q)}) differ in their classes: {'; '.join(found) or 'the order is another'}")
+    found = [
+        f"only in {k}: {', '.join(v[:5])}{' ...' if len(v) > 5 else ''}"
+        for k, v in only.items()
+        if v
+    ]
+    raise ValueError(
+        f"{a} ({len(p)}) and {b} ({len(q)}) differ in their classes: {'; '.join(found) or 'the order is another'}"
+    )
 
 # %% ../nbs/00c_files.ipynb #913c02dc
 class Growing(dict):
     "A table that imports the modules that fill it, when it lacks a key or is listed."
-    def __init__(self,
-        *modules:str, # names of modules that enter more when they are imported
-        **entries,    # what it holds from the start
-    ): super().__init__(entries); self.modules = modules
+
+    def __init__(
+        self,
+        *modules: str,  # names of modules that enter more when they are imported
+        **entries,  # what it holds from the start
+    ):
+        super().__init__(entries)
+        self.modules = modules
+
     def _grow(self):
-        modules, self.modules = self.modules, ()  # a module that looks here while it is imported finds what there is so far
+        modules, self.modules = (
+            self.modules,
+            (),
+        )  # a module that looks here while it is imported finds what there is so far
         try:
-            for m in modules: import_module(m)
-        except BaseException: self.modules = modules; raise  # and again when it is asked again
-    def __contains__(self, key): return super().__contains__(key) or self._grow() or super().__contains__(key)
+            for m in modules:
+                import_module(m)
+        except BaseException:
+            self.modules = modules
+            raise  # and again when it is asked again
+
+    def __contains__(self, key):
+        return super().__contains__(key) or self._grow() or super().__contains__(key)
+
     def __missing__(self, key):
-        if key in self: return self[key]
+        if key in self:
+            return self[key]
         raise KeyError(key)
-    def get(self, key, default=None): return self[key] if key in self else default
-    def __iter__(self): self._grow(); return super().__iter__()
-    def __len__(self): self._grow(); return super().__len__()
-    def keys(self): self._grow(); return super().keys()
-    def values(self): self._grow(); return super().values()
-    def items(self): self._grow(); return super().items()
+
+    def get(self, key, default=None):
+        return self.get(key, default)
+
+    def __iter__(self):
+        self._grow()
+        return super().__iter__()
+
+    def __len__(self):
+        self._grow()
+        return super().__len__()
+
+    def keys(self):
+        self._grow()
+        return super().keys()
+
+    def values(self):
+        self._grow()
+        return super().values()
+
+    def items(self):
+        self._grow()
+        return super().items()

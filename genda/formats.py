@@ -7,169 +7,263 @@ __all__ = ['members', 'plain_pickle', 'read_batches', 'read_arrays', 'is_image',
            'read_splits']
 
 # %% ../nbs/00d_formats.ipynb #8dbfdbe3
-import pickle, re, tarfile
+import pickle
+import re
+import tarfile
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
+
 import numpy as np
+
 from .core import settings
-from .images import carve
 from .files import DataError, _open, cached, search
+from .images import carve
 
 # %% ../nbs/00d_formats.ipynb #6038917b
 def _inside(path, name):
     "`name`, or DataError when it leads out of the archive."
-    parts = re.split(r'[/\\]', name)
-    if '..' in parts or not parts[0] or ':' in parts[0]:
-        raise DataError(f'{path} holds {name!r}, a name that leads out of it: the archive is refused')
+    parts = re.split(r"[/\\]", name)
+    if ".." in parts or not parts[0] or ":" in parts[0]:
+        raise DataError(
+            f"{path} holds {name!r}, a name that leads out of it: the archive is refused"
+        )
     return name
 
+
 def members(
-    path,                    # a folder, a .zip, or a tar of any compression
+    path,  # a folder, a .zip, or a tar of any compression
     keep=lambda name: True,  # which files are wanted, by names such as 'train/cat/0001.png'
-):                           # yields (name, bytes); DataError for a name that leads out of the archive
+):  # yields (name, bytes); DataError for a name that leads out of the archive
     "The files of a folder or an archive; an archive is read where it lies, never unpacked."
     path = Path(path)
     if path.is_dir():
-        for p in sorted(p for p in path.rglob('*') if p.is_file()):
-            if keep(name := p.relative_to(path).as_posix()): yield name, p.read_bytes()
-    elif path.suffix == '.zip':
+        for p in sorted(p for p in path.rglob("*") if p.is_file()):
+            if keep(name := p.relative_to(path).as_posix()):
+                yield name, p.read_bytes()
+    elif path.suffix == ".zip":
         with ZipFile(path) as z:
-            names = [_inside(path, n) for n in z.namelist() if not n.endswith('/')]
+            names = [_inside(path, n) for n in z.namelist() if not n.endswith("/")]
             yield from ((n, z.read(n)) for n in sorted(names) if keep(n))
     else:
         with tarfile.open(path) as t:
-            yield from ((m.name, t.extractfile(m).read()) for m in t if keep(_inside(path, m.name)) and m.isfile())
+            yield from (
+                (m.name, t.extractfile(m).read())
+                for m in t
+                if keep(_inside(path, m.name)) and m.isfile()
+            )
 
 # %% ../nbs/00d_formats.ipynb #75ec326d
 class _Bytes:
     "Stands in for numpy's array while a pickle is read: a shape and bytes."
-    def __init__(self, *_): pass
+
+    def __init__(self, *_):
+        pass
+
     def __setstate__(self, state):
         _, shape, dtype, fortran, raw = state
-        if fortran or getattr(dtype, 'code', '').strip('|') != 'u1': raise pickle.UnpicklingError('an array of something else than bytes')
-        self.array = np.frombuffer(raw.encode('latin1') if isinstance(raw, str) else raw, np.uint8).reshape(shape)
+        if fortran or getattr(dtype, "code", "").strip("|") != "u1":
+            raise pickle.UnpicklingError("an array of something else than bytes")
+        self.array = np.frombuffer(
+            raw.encode("latin1") if isinstance(raw, str) else raw, np.uint8
+        ).reshape(shape)
+
 
 class _Dtype:
     "Stands in for numpy's dtype: its code."
-    def __init__(self, code='', *_): self.code = str(code)
-    def __setstate__(self, state): pass
 
-_KNOWN = {('numpy.core.multiarray', '_reconstruct'): _Bytes, ('numpy._core.multiarray', '_reconstruct'): _Bytes,
-          ('numpy', 'ndarray'): _Bytes, ('numpy', 'dtype'): _Dtype, ('_codecs', 'encode'): lambda text, *_: text.encode('latin1')}
+    def __init__(self, code="", *_):
+        self.code = str(code)
+
+    def __setstate__(self, state):
+        pass
+
+
+_KNOWN = {
+    ("numpy.core.multiarray", "_reconstruct"): _Bytes,
+    ("numpy._core.multiarray", "_reconstruct"): _Bytes,
+    ("numpy", "ndarray"): _Bytes,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): lambda text, *_: text.encode("latin1"),
+}
+
 
 class _Plain(pickle.Unpickler):
     def find_class(self, module, name):
-        if (module, name) in _KNOWN: return _KNOWN[module, name]
-        raise pickle.UnpicklingError(f'it asks for {module}.{name}, which data has no use for')
+        if (module, name) in _KNOWN:
+            return _KNOWN[module, name]
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which data has no use for")
+
 
 def plain_pickle(
-    content:bytes, # a pickle of protocol 0 to 4, by Python 2 or 3; one that asks for a function raises UnpicklingError
-):                 # what it holds; an array of bytes as an object with attribute `array`
+    content: bytes,  # a pickle of protocol 0 to 4, by Python 2 or 3; one that asks for a function raises UnpicklingError
+):  # what it holds; an array of bytes as an object with attribute `array`
     "Numbers, text, lists, dictionaries and arrays of bytes out of a pickle, and nothing else."
-    return _Plain(BytesIO(content), encoding='latin1').load()
+    return _Plain(BytesIO(content), encoding="latin1").load()
 
 # %% ../nbs/00d_formats.ipynb #54789ce2
 def read_batches(
-    path,         # the folder cifar-10-batches-py, or the archive that holds it
-    files:list,   # the batches wanted, such as ['test_batch']
-    classes:int,  # how many; a label outside raises ValueError
-)->tuple:         # uint8 [n, 3, 32, 32], labels [n]; DataError when a batch is missing, ValueError when it is not one
+    path,  # the folder cifar-10-batches-py, or the archive that holds it
+    files: list,  # the batches wanted, such as ['test_batch']
+    classes: int,  # how many; a label outside raises ValueError
+) -> tuple:  # uint8 [n, 3, 32, 32], labels [n]; DataError when a batch is missing, ValueError when it is not one
     "Images and labels of batches in CIFAR's format."
-    got, x, y = {n.split('/')[-1]: b for n, b in members(path, lambda n: n.split('/')[-1] in files)}, [], []
-    if no := [f for f in files if f not in got]: raise DataError(f"{path} lacks {', '.join(no)}")
+    got, x, y = (
+        {n.split("/")[-1]: b for n, b in members(path, lambda n: n.split("/")[-1] in files)},
+        [],
+        [],
+    )
+    if no := [f for f in files if f not in got]:
+        raise DataError(f"{path} lacks {', '.join(no)}")
     for f in files:
-        try: d = plain_pickle(got[f]); data, labels = d['data'].array, np.array(d.get('fine_labels', d.get('labels')))
-        except Exception as e: raise ValueError(f'{f}: {type(e).__name__}: {e}') from None
-        if data.shape != (len(labels), 3072) or labels.dtype.kind != 'i' or not set(labels.tolist()) <= set(range(classes)):
-            raise ValueError(f'{f}: data {data.shape} and {len(labels)} labels, wanted [n, 3072] and n labels from 0 to {classes - 1}')
-        x.append(data.reshape(-1, 3, 32, 32)); y.append(labels)
+        try:
+            d = plain_pickle(got[f])
+            data, labels = d["data"].array, np.array(d.get("fine_labels", d.get("labels")))
+        except Exception as e:
+            raise ValueError(f"{f}: {type(e).__name__}: {e}") from None
+        if (
+            data.shape != (len(labels), 3072)
+            or labels.dtype.kind != "i"
+            or not set(labels.tolist()) <= set(range(classes))
+        ):
+            raise ValueError(
+                f"{f}: data {data.shape} and {len(labels)} labels, wanted [n, 3072] and n labels from 0 to {classes - 1}"
+            )
+        x.append(data.reshape(-1, 3, 32, 32))
+        y.append(labels)
     return np.concatenate(x), np.concatenate(y)
 
 # %% ../nbs/00d_formats.ipynb #220df53e
 def read_arrays(
-    path,   # .npz
-    x:str,  # key of the images, uint8 [n, h, w, 3]
-    y:str,  # key of the labels, as many
-)->tuple:   # both; DataError when one is missing or does not fit
+    path,  # .npz
+    x: str,  # key of the images, uint8 [n, h, w, 3]
+    y: str,  # key of the labels, as many
+) -> tuple:  # both; DataError when one is missing or does not fit
     "Images and labels published as numpy arrays."
     with np.load(path, allow_pickle=False) as f:
-        if no := {x, y} - set(f.files): raise DataError(f"{path} lacks {', '.join(sorted(no))}: it holds {', '.join(f.files)}")
+        if no := {x, y} - set(f.files):
+            raise DataError(f"{path} lacks {', '.join(sorted(no))}: it holds {', '.join(f.files)}")
         a, b = f[x], f[y]
-    if a.dtype != np.uint8 or a.ndim != 4 or a.shape[-1] != 3 or len(a) != len(b) or b.dtype.kind not in 'iu':
-        raise DataError(f'{path}: {x} is {a.dtype} {a.shape}, {y} {b.dtype} {b.shape}: wanted uint8 [n, h, w, 3] and n labels')
+    if (
+        a.dtype != np.uint8
+        or a.ndim != 4
+        or a.shape[-1] != 3
+        or len(a) != len(b)
+        or b.dtype.kind not in "iu"
+    ):
+        raise DataError(
+            f"{path}: {x} is {a.dtype} {a.shape}, {y} {b.dtype} {b.shape}: wanted uint8 [n, h, w, 3] and n labels"
+        )
     return a, b
 
 # %% ../nbs/00d_formats.ipynb #ab01491e
-_letters = lambda text: re.sub('[^a-z]', '', text.lower())
+def _letters(text):
+    return re.sub("[^a-z]", "", text.lower())
+
 
 def is_image(
-    name:str, # as `members` gives it
-)->bool:
+    name: str,  # as `members` gives it
+) -> bool:
     "Whether a file is an image by its name, and no hidden one."
-    return name.lower().endswith(('.jpg', '.jpeg', '.png')) and not name.split('/')[-1].startswith('.')
+    return name.lower().endswith((".jpg", ".jpeg", ".png")) and not name.split("/")[-1].startswith(
+        "."
+    )
 
-def _in_group(group, name): return is_image(name) and name.count('/') > 1 and _letters(name.split('/')[-3]) == _letters(group)
+
+def _in_group(group, name):
+    return (
+        is_image(name) and name.count("/") > 1 and _letters(name.split("/")[-3]) == _letters(group)
+    )
+
 
 def count_classes(
-    path,        # as in `read_classes`
-    groups:list, # splits or domains
-)->int:
+    path,  # as in `read_classes`
+    groups: list,  # splits or domains
+) -> int:
     "How many images of class folders lie in these groups; only names are read."
-    found = []; list(members(path, lambda n: any(_in_group(g, n) for g in groups) and found.append(n)))
+    found = []
+    list(members(path, lambda n: any(_in_group(g, n) for g in groups) and found.append(n)))
     return len(found)
 
+
 def read_classes(
-    path,        # a folder or archive with .../<group>/<class>/<image>
-    group:str,   # the split or domain; 'realworld' is also found as 'Real World'
-    names:list,  # the classes, in the order of the labels
-    size:int,    # side in px: the centre square, antialiased
-)->tuple:        # uint8 [n, size, size, 3], labels [n]; DataError names what is broken, unknown or missing
+    path,  # a folder or archive with .../<group>/<class>/<image>
+    group: str,  # the split or domain; 'realworld' is also found as 'Real World'
+    names: list,  # the classes, in the order of the labels
+    size: int,  # side in px: the centre square, antialiased
+) -> (
+    tuple
+):  # uint8 [n, size, size, 3], labels [n]; DataError names what is broken, unknown or missing
     "The images of one split or domain that is published as class folders."
     x, y = [], []
     for name, content in members(path, partial(_in_group, group)):
-        if (kind := name.split('/')[-2]) not in names: raise DataError(f"{path}: {name} has an unknown class, not one of {', '.join(names)}")
-        try: x.append(_open(BytesIO(content), size)[0])
-        except Exception as e: raise DataError(f'{path}: {name} is no image that can be read ({type(e).__name__})') from None
+        if (kind := name.split("/")[-2]) not in names:
+            raise DataError(f"{path}: {name} has an unknown class, not one of {', '.join(names)}")
+        try:
+            x.append(_open(BytesIO(content), size)[0])
+        except Exception as e:
+            raise DataError(
+                f"{path}: {name} is no image that can be read ({type(e).__name__})"
+            ) from None
         y.append(names.index(kind))
     if no := [k for i, k in enumerate(names) if i not in set(y)]:
-        raise DataError(f"{path} lacks images: {len(no)} of {len(names)} folders {group}/<class> are empty or missing: {', '.join(no[:5])}")
+        raise DataError(
+            f"{path} lacks images: {len(no)} of {len(names)} folders {group}/<class> are empty or missing: {', '.join(no[:5])}"
+        )
     return np.stack(x), np.array(y)
 
 # %% ../nbs/00d_formats.ipynb #4ee0815b
 def find(
-    *names, # of files or folders, the best first
-)->Path:    # the first that lies among the data, GENDA_DATA first; None where none does
+    *names,  # of files or folders, the best first
+) -> Path:  # the first that lies among the data, GENDA_DATA first; None where none does
     "Where one of several files or folders lies."
     return next((p for n in names for p in search(n) if p.exists()), None)
 
+
 def _stamp(path):
     "What changes when a file, or any file of a folder, does."
-    files = sorted(p for p in path.rglob('*') if p.is_file()) if path.is_dir() else [path]
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
 
+
 def kept(
-    name:str,         # first part of the name in the cache
-    paths:list,       # files or folders that make() reads; a failure names the first
-    make,             # () -> images uint8, labels
-    *on,              # all else that the arrays depend on
-    again:bool=False, # can the first be fetched again? Then a broken one is removed from our own data folder
-)->tuple:             # the arrays of make()
+    name: str,  # first part of the name in the cache
+    paths: list,  # files or folders that make() reads; a failure names the first
+    make,  # () -> images uint8, labels
+    *on,  # all else that the arrays depend on
+    again: bool = False,  # can the first be fetched again? Then a broken one is removed from our own data folder
+) -> tuple:  # the arrays of make()
     "What make() reads, from the cache until a file changes."
+
     def named():
-        try: return make()
-        except DataError: raise
-        except Exception as e: raise DataError(f'{paths[0]} cannot be read: {e} ({type(e).__name__})') from None
+        try:
+            return make()
+        except DataError:
+            raise
+        except Exception as e:
+            raise DataError(f"{paths[0]} cannot be read: {e} ({type(e).__name__})") from None
+
     again = again and paths[0].is_file()
-    return cached(name, make if again else named, *on, [_stamp(p) for p in paths], source=paths[0] if again else None)
+    return cached(
+        name,
+        make if again else named,
+        *on,
+        [_stamp(p) for p in paths],
+        source=paths[0] if again else None,
+    )
 
 # %% ../nbs/00d_formats.ipynb #cb1b9523
 def read_splits(
-    split:str, # 'train', 'valid' or 'test'
-    *names,    # of .npz files with x_train, y_train, x_test, y_test, the best first; DataError where none is among the data
-)->tuple:      # images uint8 [n, h, w, 3], labels [n]
+    split: str,  # 'train', 'valid' or 'test'
+    *names,  # of .npz files with x_train, y_train, x_test, y_test, the best first; DataError where none is among the data
+) -> tuple:  # images uint8 [n, h, w, 3], labels [n]
     "One split of a set that was published as arrays in its two parts."
-    path, part = find(*names), 'test' if split == 'test' else 'train'
-    if not path: raise DataError(f"no {names[0]} in {' or '.join(map(str, settings().data_dirs))}")
-    return carve(*kept(path.stem, [path], partial(read_arrays, path, f'x_{part}', f'y_{part}'), part), split, published=True)
+    path, part = find(*names), "test" if split == "test" else "train"
+    if not path:
+        raise DataError(f"no {names[0]} in {' or '.join(map(str, settings().data_dirs))}")
+    return carve(
+        *kept(path.stem, [path], partial(read_arrays, path, f"x_{part}", f"y_{part}"), part),
+        split,
+        published=True,
+    )

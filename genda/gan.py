@@ -7,226 +7,418 @@ __all__ = ['GAMES', 'ENCODINGS', 'KINDS', 'codes', 'stages', 'dcgan_init', 'Gene
            'TakeTurns', 'GeneratorEMA', 'gan_learner', 'draw', 'growing']
 
 # %% ../nbs/10_gan.ipynb #e4fa49d8
+import math
 from functools import partial
-import math, torch, torch.nn.functional as F
-from torch import nn, Tensor
-from torch.nn.utils.parametrizations import spectral_norm
-from fastcore.foundation import L
-from fastai.learner import Learner
+
+import torch
+import torch.nn.functional as F
 from fastai.callback.core import Callback, CancelValidException
+from fastai.learner import Learner
 from fastai.metrics import ValueMetric
 from fastai.optimizer import OptimWrapper
+from fastcore.foundation import L
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
 from .core import Precision, check_images, keep_memory, lookup
-from .judges import attribute_loss
 from .ddpm import EMA
+from .judges import attribute_loss
 
 # %% ../nbs/10_gan.ipynb #26674b7f
-def _bce(real, fake, smooth): return F.binary_cross_entropy_with_logits(real, torch.full_like(real, 1 - smooth)) + F.softplus(fake).mean()
-def _hinge(real, fake, smooth): return F.relu(1 - smooth - real).mean() + F.relu(1 + fake).mean()
-GAMES = dict( # the critic's loss of logits (real, fake, smoothing), the generator's of logits of its fakes
+def _bce(real, fake, smooth):
+    return (
+        F.binary_cross_entropy_with_logits(real, torch.full_like(real, 1 - smooth))
+        + F.softplus(fake).mean()
+    )
+
+
+def _hinge(real, fake, smooth):
+    return F.relu(1 - smooth - real).mean() + F.relu(1 + fake).mean()
+
+
+GAMES = dict(  # the critic's loss of logits (real, fake, smoothing), the generator's of logits of its fakes
     bce=(_bce, lambda fake: F.softplus(-fake).mean()),
     minimax=(_bce, lambda fake: -F.softplus(fake).mean()),
-    hinge=(_hinge, lambda fake: -fake.mean()))
+    hinge=(_hinge, lambda fake: -fake.mean()),
+)
 
 # %% ../nbs/10_gan.ipynb #f22676b1
-ENCODINGS = dict(ones=lambda v: v, index=lambda v: v*torch.arange(1, v.shape[1] + 1, device=v.device))
+ENCODINGS = dict(
+    ones=lambda v: v, index=lambda v: v * torch.arange(1, v.shape[1] + 1, device=v.device)
+)
+
 
 def codes(
-    y:Tensor,             # classes [b], or attributes [b, k] of 0 and 1
-    k:int,                # how many classes or attributes there are
-    encoding:str='ones',  # 'ones', or 'index' for (index + 1) as in the third report; another name raises ValueError
-)->Tensor:                # float [b, k]
+    y: Tensor,  # classes [b], or attributes [b, k] of 0 and 1
+    k: int,  # how many classes or attributes there are
+    encoding: str = "ones",  # 'ones', or 'index' for (index + 1) as in the third report; another name raises ValueError
+) -> Tensor:  # float [b, k]
     "Labels as vectors."
-    if y is None: raise ValueError(f"this network has a condition: labels are wanted, classes [b] or attributes [b, {k}]")
-    if y.ndim == 2 and y.shape[1] != k: raise ValueError(f"labels {list(y.shape)}, but this network takes [b, {k}]")
-    if y.ndim == 1 and len(y) and not 0 <= int(y.min()) <= int(y.max()) < k: raise ValueError(f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {k - 1}")
-    return lookup('encoding', encoding, ENCODINGS)((F.one_hot(y, k) if y.ndim == 1 else y).float())
+    if y is None:
+        raise ValueError(
+            f"this network has a condition: labels are wanted, classes [b] or attributes [b, {k}]"
+        )
+    if y.ndim == 2 and y.shape[1] != k:
+        raise ValueError(f"labels {list(y.shape)}, but this network takes [b, {k}]")
+    if y.ndim == 1 and len(y) and not 0 <= int(y.min()) <= int(y.max()) < k:
+        raise ValueError(
+            f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {k - 1}"
+        )
+    return lookup("encoding", encoding, ENCODINGS)((F.one_hot(y, k) if y.ndim == 1 else y).float())
 
 # %% ../nbs/10_gan.ipynb #8aff6470
 def stages(
-    size:int,  # side of the images in px: 4 to 7, doubled any number of times; another raises ValueError
-)->tuple:      # the side where the generator starts, how often it doubles
+    size: int,  # side of the images in px: 4 to 7, doubled any number of times; another raises ValueError
+) -> tuple:  # the side where the generator starts, how often it doubles
     "How a side comes about by doubling."
     side, n = size, 0
-    while side > 7 and side%2 == 0: side, n = side//2, n + 1
-    if not 4 <= side <= 7 or not n: raise ValueError(f"{size} px: no side from 4 to 7 doubles to it; 28, 32 or 64 would do")
+    while side > 7 and side % 2 == 0:
+        side, n = side // 2, n + 1
+    if not 4 <= side <= 7 or not n:
+        raise ValueError(f"{size} px: no side from 4 to 7 doubles to it; 28, 32 or 64 would do")
     return side, n
 
+
 def dcgan_init(
-    m:nn.Module, # handed to `Module.apply`
+    m: nn.Module,  # handed to `Module.apply`
 ):
     "The small random weights of Radford et al."
-    if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)): nn.init.normal_(m.weight, 0., .02)
-    if isinstance(m, nn.BatchNorm2d): nn.init.normal_(m.weight, 1., .02)
+    if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(m.weight, 0.0, 0.02)
+    if isinstance(m, nn.BatchNorm2d):
+        nn.init.normal_(m.weight, 1.0, 0.02)
 
 # %% ../nbs/10_gan.ipynb #468fd30f
 class Generator(nn.Module):
     "From noise and a label to an image, in one pass."
-    def __init__(self,
-        channels:int=1, size:int=28, # of the images; sides as in `stages`
-        k:int=0,              # classes or attributes of the condition, 0 for none
-        z:int=512,            # length of the noise
-        label:int=512,        # length of the label's embedding
-        base:int=64,          # channels of the last hidden layer, doubled from layer to layer towards the noise
-        encoding:str='ones',  # of the labels, as in `codes`
-        mean:float=0.,        # of the noise; the third report has -1
+
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,  # of the images; sides as in `stages`
+        k: int = 0,  # classes or attributes of the condition, 0 for none
+        z: int = 512,  # length of the noise
+        label: int = 512,  # length of the label's embedding
+        base: int = 64,  # channels of the last hidden layer, doubled from layer to layer towards the noise
+        encoding: str = "ones",  # of the labels, as in `codes`
+        mean: float = 0.0,  # of the noise; the third report has -1
     ):
-        super().__init__(); self.k, self.z, self.encoding, self.mean = k, z, encoding, mean
-        side, n = stages(size); widths = [base*2**i for i in reversed(range(n))]
-        self.label = nn.Sequential(nn.Linear(k, label), nn.LeakyReLU(.2)) if k else None
-        up = lambda a, b, **kw: [nn.ConvTranspose2d(a, b, bias=False, **kw), nn.BatchNorm2d(b), nn.ReLU()]
-        layers = up(z + label*bool(k), widths[0], kernel_size=side)
-        for a, b in zip(widths, widths[1:]): layers += up(a, b, kernel_size=4, stride=2, padding=1)
-        self.body = nn.Sequential(*layers, nn.ConvTranspose2d(base, channels, 4, 2, 1), nn.Tanh()).apply(dcgan_init)
-    def noise(self, n, device=None, generator=None): return (torch.randn(n, self.z, generator=generator) + self.mean).to(device)
+        super().__init__()
+        self.k, self.z, self.encoding, self.mean = k, z, encoding, mean
+        side, n = stages(size)
+        widths = [base * 2**i for i in reversed(range(n))]
+        self.label = nn.Sequential(nn.Linear(k, label), nn.LeakyReLU(0.2)) if k else None
+
+        def up(a, b, **kw):
+            return [
+                nn.ConvTranspose2d(a, b, bias=False, **kw),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+            ]
+
+        layers = up(z + label * bool(k), widths[0], kernel_size=side)
+        for a, b in itertools.pairwise(widths):
+            layers += up(a, b, kernel_size=4, stride=2, padding=1)
+        self.body = nn.Sequential(
+            *layers, nn.ConvTranspose2d(base, channels, 4, 2, 1), nn.Tanh()
+        ).apply(dcgan_init)
+
+    def noise(self, n, device=None, generator=None):
+        return (torch.randn(n, self.z, generator=generator) + self.mean).to(device)
+
     def forward(self, z, y=None):
-        if self.k: z = torch.cat([z, self.label(codes(y, self.k, self.encoding))], 1)
+        if self.k:
+            z = torch.cat([z, self.label(codes(y, self.k, self.encoding))], 1)
         return self.body(z[:, :, None, None])
 
 # %% ../nbs/10_gan.ipynb #568f8f98
 def _block(a, b, norm, first=False):
     "A convolution that halves the side."
-    conv = nn.Conv2d(a, b, 4, 2, 1, bias=norm != 'batch' or first)
-    return [spectral_norm(conv) if norm == 'spectral' else conv, *([nn.BatchNorm2d(b)] if norm == 'batch' and not first else []), nn.LeakyReLU(.2)]
+    conv = nn.Conv2d(a, b, 4, 2, 1, bias=norm != "batch" or first)
+    return [
+        spectral_norm(conv) if norm == "spectral" else conv,
+        *([nn.BatchNorm2d(b)] if norm == "batch" and not first else []),
+        nn.LeakyReLU(0.2),
+    ]
+
 
 class Critic(nn.Module):
     "Is this image real, and, with `aux`, what does it show?"
-    def __init__(self,
-        channels:int=1, size:int=28, k:int=0, # as in `Generator`
-        base:int=64,          # channels of the first layer, doubled from layer to layer
-        aux:bool=False,       # a second head that names the label
-        sees:bool=True,       # the label is shown beside the image
-        norm:str='batch',     # of the layers: 'batch', 'spectral' or 'none'; another name raises ValueError
-        encoding:str='ones',  # of the labels, as in `codes`
+
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,
+        k: int = 0,  # as in `Generator`
+        base: int = 64,  # channels of the first layer, doubled from layer to layer
+        aux: bool = False,  # a second head that names the label
+        sees: bool = True,  # the label is shown beside the image
+        norm: str = "batch",  # of the layers: 'batch', 'spectral' or 'none'; another name raises ValueError
+        encoding: str = "ones",  # of the labels, as in `codes`
     ):
-        super().__init__(); lookup('norm', norm, dict.fromkeys(('batch', 'spectral', 'none')))
-        side, n = stages(size); widths = [base*2**i for i in range(n)]; self.k, self.size, self.encoding = k, size, encoding
-        self.label = nn.Linear(k, size*size) if k and sees else None
+        super().__init__()
+        lookup("norm", norm, dict.fromkeys(("batch", "spectral", "none")))
+        side, n = stages(size)
+        widths = [base * 2**i for i in range(n)]
+        self.k, self.size, self.encoding = k, size, encoding
+        self.label = nn.Linear(k, size * size) if k and sees else None
         layers = _block(channels + (self.label is not None), base, norm, first=True)
-        for a, b in zip(widths, widths[1:]): layers += _block(a, b, norm)
-        head = lambda out: nn.Sequential(nn.Conv2d(widths[-1], out, side), nn.Flatten())
-        self.trunk, self.real, self.kind = nn.Sequential(*layers), head(1), head(k) if aux and k else None
-        self.apply(dcgan_init); self.real[0] = spectral_norm(self.real[0]) if norm == 'spectral' else self.real[0]
+        for a, b in itertools.pairwise(widths):
+            layers += _block(a, b, norm)
+
+        def head(out):
+            return nn.Sequential(nn.Conv2d(widths[-1], out, side), nn.Flatten())
+
+        self.trunk, self.real, self.kind = (
+            nn.Sequential(*layers),
+            head(1),
+            head(k) if aux and k else None,
+        )
+        self.apply(dcgan_init)
+        self.real[0] = spectral_norm(self.real[0]) if norm == "spectral" else self.real[0]
+
     def beside(self, x, y):
         "The image, with the label as one more channel where the critic sees it; an empty one where y is None."
-        if self.label is None: return x
-        return torch.cat([x, x.new_zeros(len(x), 1, *x.shape[2:]) if y is None else self.label(codes(y, self.k, self.encoding)).view(-1, 1, self.size, self.size)], 1)
+        if self.label is None:
+            return x
+        return torch.cat(
+            [
+                x,
+                x.new_zeros(len(x), 1, *x.shape[2:])
+                if y is None
+                else self.label(codes(y, self.k, self.encoding)).view(-1, 1, self.size, self.size),
+            ],
+            1,
+        )
+
     def forward(self, x, y=None):
-        f = self.trunk(self.beside(x, y)); out = self.real(f)[:, 0],
-        if self.kind is None: return out
+        f = self.trunk(self.beside(x, y))
+        out = (self.real(f)[:, 0],)
+        if self.kind is None:
+            return out
         return *out, self.kind(f if self.label is None else self.trunk(self.beside(x, None)))
 
 # %% ../nbs/10_gan.ipynb #8582d82c
 class GAN(nn.Module):
     "A generator and a critic, as one model."
-    def __init__(self,
-        generator:nn.Module, # called (z, y), with a method noise(n, device)
-        critic:nn.Module,    # called (x, y), gives (logits [b],) or (logits [b], logits of the label [b, k])
-    ): super().__init__(); self.generator, self.critic = generator, critic
-    def fake(self, x, y): return self.generator(self.generator.noise(len(x), x.device), y)
+
+    def __init__(
+        self,
+        generator: nn.Module,  # called (z, y), with a method noise(n, device)
+        critic: nn.Module,  # called (x, y), gives (logits [b],) or (logits [b], logits of the label [b, k])
+    ):
+        super().__init__()
+        self.generator, self.critic = generator, critic
+
+    def fake(self, x, y):
+        return self.generator(self.generator.noise(len(x), x.device), y)
+
     def forward(self, x, y, turn):
-        if turn == 'generator': return self.critic(self.fake(x, y), y),
-        with torch.no_grad(): fake = self.fake(x, y)
+        if turn == "generator":
+            return (self.critic(self.fake(x, y), y),)
+        with torch.no_grad():
+            fake = self.fake(x, y)
         return self.critic(x, y), self.critic(fake, y)
+
 
 class GANLoss(nn.Module):
     "The loss of whoever's turn it is."
-    def __init__(self,
-        game:str='bce',     # bce, minimax or hinge; another name raises ValueError
-        adv:float=1.,       # weight of the game in the generator's loss
-        smooth:float=0.,    # the critic is asked for 1 - smooth of real images (one-sided label smoothing)
-        answers=F.cross_entropy, # the loss of the label's head (logits, y)
-    ): super().__init__(); (self.of_critic, self.of_generator), self.adv, self.smooth, self.answers = lookup('game', game, GAMES), adv, smooth, answers
-    def forward(self, pred, y, turn, lambd): return self.critic(*pred, y) if turn == 'critic' else self.generator(*pred, y, lambd)
+
+    def __init__(
+        self,
+        game: str = "bce",  # bce, minimax or hinge; another name raises ValueError
+        adv: float = 1.0,  # weight of the game in the generator's loss
+        smooth: float = 0.0,  # the critic is asked for 1 - smooth of real images (one-sided label smoothing)
+        answers=F.cross_entropy,  # the loss of the label's head (logits, y)
+    ):
+        super().__init__()
+        (self.of_critic, self.of_generator), self.adv, self.smooth, self.answers = (
+            lookup("game", game, GAMES),
+            adv,
+            smooth,
+            answers,
+        )
+
+    def forward(self, pred, y, turn, lambd):
+        return self.critic(*pred, y) if turn == "critic" else self.generator(*pred, y, lambd)
+
     def critic(self, real, fake, y):
         loss = self.of_critic(real[0], fake[0], self.smooth)
         return loss + self.answers(real[1], y) if real[1:] else loss
+
     def generator(self, fake, y, lambd):
-        loss = self.adv*self.of_generator(fake[0])
-        return loss + lambd*self.answers(fake[1], y) if fake[1:] else loss
+        loss = self.adv * self.of_generator(fake[0])
+        return loss + lambd * self.answers(fake[1], y) if fake[1:] else loss
 
 # %% ../nbs/10_gan.ipynb #fe800a1b
-class Collapsed(RuntimeError): "A GAN that can learn no more."
+class Collapsed(RuntimeError):
+    "A GAN that can learn no more."
+
 
 class TakeTurns(Callback):
     "Critic and generator take turns; one learns, the other holds still."
-    order, keeps, name = 10, ('losses', 'useless'), 'turns'
-    def __init__(self,
-        critic_steps:int=1,  # turns of the critic before each of the generator
-        lambd=.2,            # weight of the label in the generator's loss: a number, or a function of the share of training done
-        patience:int=300,    # turns of the critic in a row that must look collapsed before training stops
-    ): self.critic_steps, self.lambd, self.patience, self.losses, self.useless = critic_steps, lambd, patience, dict(critic=[], generator=[]), [0, 0]
-    def recent(self, who): return sum(self.losses[who][-50:])/max(1, len(self.losses[who][-50:]))
+
+    order, keeps, name = 10, ("losses", "useless"), "turns"
+
+    def __init__(
+        self,
+        critic_steps: int = 1,  # turns of the critic before each of the generator
+        lambd=0.2,  # weight of the label in the generator's loss: a number, or a function of the share of training done
+        patience: int = 300,  # turns of the critic in a row that must look collapsed before training stops
+    ):
+        self.critic_steps, self.lambd, self.patience, self.losses, self.useless = (
+            critic_steps,
+            lambd,
+            patience,
+            dict(critic=[], generator=[]),
+            [0, 0],
+        )
+
+    def recent(self, who):
+        return sum(self.losses[who][-50:]) / max(1, len(self.losses[who][-50:]))
+
     def after_create(self):
         self.recorder.train_metrics, self.recorder.valid_metrics = True, False
         self.learn.metrics = [ValueMetric(partial(self.recent, who), who) for who in self.losses]
+
     def before_batch(self):
-        x, y = check_images(self.xb[0].as_subclass(Tensor), name='the batch'), self.yb[0]
-        self.turn = 'generator' if self.train_iter%(self.critic_steps + 1) == self.critic_steps else 'critic'
-        for who in self.losses: getattr(self.model, who).requires_grad_(who == self.turn)
-        self.learn.xb, self.learn.yb = (x, y, self.turn), (y, self.turn, self.lambd(self.pct_train) if callable(self.lambd) else self.lambd)
+        x, y = check_images(self.xb[0].as_subclass(Tensor), name="the batch"), self.yb[0]
+        self.turn = (
+            "generator"
+            if self.train_iter % (self.critic_steps + 1) == self.critic_steps
+            else "critic"
+        )
+        for who in self.losses:
+            getattr(self.model, who).requires_grad_(who == self.turn)
+        self.learn.xb, self.learn.yb = (
+            (x, y, self.turn),
+            (y, self.turn, self.lambd(self.pct_train) if callable(self.lambd) else self.lambd),
+        )
+
     def after_loss(self):
-        value = float(self.loss_grad); self.losses[self.turn].append(value)
-        if not math.isfinite(value): raise Collapsed(f"the {self.turn}'s loss is {value} in batch {self.train_iter}: lower the learning rate, or train in 32 bits with Precision(torch.float32)")
-        if self.turn == 'critic': self.watch(*(v[0].detach() for v in self.pred))
+        value = float(self.loss_grad)
+        self.losses[self.turn].append(value)
+        if not math.isfinite(value):
+            raise Collapsed(
+                f"the {self.turn}'s loss is {value} in batch {self.train_iter}: lower the learning rate, or train in 32 bits with Precision(torch.float32)"
+            )
+        if self.turn == "critic":
+            self.watch(*(v[0].detach() for v in self.pred))
+
     def watch(self, real, fake):
         "Count how long the critic has been of no use."
-        for i, (bad, says) in enumerate([(torch.cat([real, fake]).std() < 1e-3, 'says the same of every image; it is dead'), (real.min() > fake.max(), 'told every real image from every fake; the generator learns nothing from it')]):
+        for i, (bad, says) in enumerate(
+            [
+                (torch.cat([real, fake]).std() < 1e-3, "says the same of every image; it is dead"),
+                (
+                    real.min() > fake.max(),
+                    "told every real image from every fake; the generator learns nothing from it",
+                ),
+            ]
+        ):
             self.useless[i] = self.useless[i] + 1 if bad else 0
-            if self.useless[i] >= self.patience: raise Collapsed(f"for {self.patience} turns up to batch {self.train_iter} the critic {says}. A lower rate, spectral norm with hinge loss, or label smoothing may help")
-    def before_validate(self): raise CancelValidException()
+            if self.useless[i] >= self.patience:
+                raise Collapsed(
+                    f"for {self.patience} turns up to batch {self.train_iter} the critic {says}. A lower rate, spectral norm with hinge loss, or label smoothing may help"
+                )
+
+    def before_validate(self):
+        raise CancelValidException()
 
 # %% ../nbs/10_gan.ipynb #5355516f
 class GeneratorEMA(EMA):
     "A moving average of the weights that moves in the generator's turns."
-    name = 'ema'
+
+    name = "ema"
+
     def before_fit(self):
         super().before_fit()
-        self.pairs = [[weights + [b for b in buffers if b.is_floating_point()], [b for b in buffers if not b.is_floating_point()]] for weights, buffers in self.pairs]
+        self.pairs = [
+            [
+                weights + [b for b in buffers if b.is_floating_point()],
+                [b for b in buffers if not b.is_floating_point()],
+            ]
+            for weights, buffers in self.pairs
+        ]
+
     def after_step(self):
-        if self.learn.turns.turn == 'generator': super().after_step()
+        if self.learn.turns.turn == "generator":
+            super().after_step()
+
 
 KINDS = dict(dcgan=False, acgan=True)
 
+
 def gan_learner(
-    dls,                     # DataLoaders of (x [b, c, h, h] in [-1, 1], y), data as in `genda.data.dls`
-    kind:str='acgan',        # 'dcgan': the label is shown to both; 'acgan': the critic has to name it too
-    model:nn.Module=None,    # a GAN of one's own
-    z:int=128, label:int=64, base:int=64, norm:str='batch', # lengths of noise and embedding, width, the critic's norm
-    sees:bool=True, encoding:str='ones', mean:float=0.,     # as in `Critic`, `codes`, `Generator`
-    game:str='bce', adv:float=1., smooth:float=0., loss=GANLoss, # as in `GANLoss`, or another loss with its parameters
-    lambd=.2, critic_steps:int=1, patience:int=300,         # as in `TakeTurns`
-    decay:float=.99, cbs=(), **kwargs, # of the average, found as `learn.ema.model.generator`; callbacks; handed to the Learner
-)->Learner:
+    dls,  # DataLoaders of (x [b, c, h, h] in [-1, 1], y), data as in `genda.data.dls`
+    kind: str = "acgan",  # 'dcgan': the label is shown to both; 'acgan': the critic has to name it too
+    model: nn.Module = None,  # a GAN of one's own
+    z: int = 128,
+    label: int = 64,
+    base: int = 64,
+    norm: str = "batch",  # lengths of noise and embedding, width, the critic's norm
+    sees: bool = True,
+    encoding: str = "ones",
+    mean: float = 0.0,  # as in `Critic`, `codes`, `Generator`
+    game: str = "bce",
+    adv: float = 1.0,
+    smooth: float = 0.0,
+    loss=GANLoss,  # as in `GANLoss`, or another loss with its parameters
+    lambd=0.2,
+    critic_steps: int = 1,
+    patience: int = 300,  # as in `TakeTurns`
+    decay: float = 0.99,
+    cbs=(),
+    **kwargs,  # of the average, found as `learn.ema.model.generator`; callbacks; handed to the Learner
+) -> Learner:
     "A Learner that trains a generator against a critic."
-    keep_memory(); aux, d = lookup('kind of GAN', kind, KINDS), dls.train_ds
+    keep_memory()
+    aux, d = lookup("kind of GAN", kind, KINDS), dls.train_ds
     if model is None:
         about = dict(channels=d.x.shape[1], size=d.x.shape[-1], k=d.c, encoding=encoding)
-        model = GAN(Generator(z=z, label=label, base=base, mean=mean, **about), Critic(base=base, aux=aux, sees=sees, norm=norm, **about))
-    opt = partial(OptimWrapper, opt=torch.optim.Adam, fused=True, betas=(.5, .999))
-    return Learner(dls, model, loss_func=loss(game, adv, smooth, attribute_loss if d.y.ndim == 2 else F.cross_entropy), opt_func=opt,
+        model = GAN(
+            Generator(z=z, label=label, base=base, mean=mean, **about),
+            Critic(base=base, aux=aux, sees=sees, norm=norm, **about),
+        )
+    opt = partial(OptimWrapper, opt=torch.optim.Adam, fused=True, betas=(0.5, 0.999))
+    return Learner(
+        dls,
+        model,
+        loss_func=loss(game, adv, smooth, attribute_loss if d.y.ndim == 2 else F.cross_entropy),
+        opt_func=opt,
         splitter=lambda m: [list(m.generator.parameters()), list(m.critic.parameters())],
-        cbs=[TakeTurns(critic_steps, lambd, patience), GeneratorEMA(decay), Precision(), *L(cbs)], **kwargs)
+        cbs=[TakeTurns(critic_steps, lambd, patience), GeneratorEMA(decay), Precision(), *L(cbs)],
+        **kwargs,
+    )
 
 # %% ../nbs/10_gan.ipynb #c15fcf2d
 @torch.no_grad()
 def draw(
-    generator,      # the network, or a Learner's `ema.model.generator`; its mode is put back
-    y=None,         # classes [n] or attributes [n, k]; without a condition say `n`
-    n:int=None,     # how many
-    bs:int=500,     # images at a time
-    seed:int=0,     # of the noise
-)->Tensor:          # [n, c, h, w] in [-1, 1], on the CPU
+    generator,  # the network, or a Learner's `ema.model.generator`; its mode is put back
+    y=None,  # classes [n] or attributes [n, k]; without a condition say `n`
+    n: int | None = None,  # how many
+    bs: int = 500,  # images at a time
+    seed: int = 0,  # of the noise
+) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images from a generator, one pass each."
-    n, gen, device, was = n if y is None else len(y), torch.Generator().manual_seed(seed), next(generator.parameters()).device, generator.training
-    generator.eval(); z = generator.noise(n, device, gen)
-    out = [generator(z[i:i + bs], None if y is None else y[i:i + bs].to(device)).float().cpu() for i in range(0, n, bs)]
+    n, gen, device, was = (
+        n if y is None else len(y),
+        torch.Generator().manual_seed(seed),
+        next(generator.parameters()).device,
+        generator.training,
+    )
+    generator.eval()
+    z = generator.noise(n, device, gen)
+    out = [
+        generator(z[i : i + bs], None if y is None else y[i : i + bs].to(device)).float().cpu()
+        for i in range(0, n, bs)
+    ]
     generator.train(was)
     return torch.cat(out).contiguous()
 
 # %% ../nbs/10_gan.ipynb #0781e0a9
 def growing(
-    done:float, # share of the training that is done, 0..1
-)->float:
+    done: float,  # share of the training that is done, 0..1
+) -> float:
     "The third report's growing lambda: 0.2, from 19/30 of the training on rising, 0.5 from 27/30 on."
-    return .2 + .3*min(max((done - 19/30)/(8/30), 0.), 1.)
+    return 0.2 + 0.3 * min(max((done - 19 / 30) / (8 / 30), 0.0), 1.0)

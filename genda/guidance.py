@@ -8,125 +8,202 @@ __all__ = ['CONVENTIONS', 'Guided', 'Free', 'cfg', 'to_w', 'log_likelihood', 'By
 
 # %% ../nbs/08_guidance.ipynb #5566c30b
 from copy import copy
-import torch, torch.nn.functional as F
-from torch import Tensor
+
+import torch
+import torch.nn.functional as F
 from fastai.callback.schedule import ParamScheduler, combined_cos
+from torch import Tensor
+
 from .core import lookup
-from .process import GaussianDiffusion
-from .ddpm import Denoise, denoiser, generate
 from .ddim import ddim
+from .ddpm import Denoise, denoiser, generate
+from .process import GaussianDiffusion
 
 # %% ../nbs/08_guidance.ipynb #380bf26e
 class Guided:
     "A denoise that changes another one's guess; it alone clips, and only at the end."
-    def __init__(self,
-        denoise, # a `Denoise`, or another guidance
-    ): self.clip = denoise.clip; self.inner = copy(denoise); self.inner.clip = False
+
+    def __init__(
+        self,
+        denoise,  # a `Denoise`, or another guidance
+    ):
+        self.clip = denoise.clip
+        self.inner = copy(denoise)
+        self.inner.clip = False
+
     model = property(lambda self: self.inner.model)
     y = property(lambda self: self.inner.y)
-    def with_y(self, y): g = copy(self); g.inner = self.inner.with_y(y); return g
-    def null(self): d = self.inner.null(); d.clip = self.clip; return d
-    def __call__(self,
-        xt:Tensor, # noisy images [b, c, h, w]
-        t,         # step 1..T: an int, or integers [b]
-    )->Tensor:     # guess of x0 [b, c, h, w]
+
+    def with_y(self, y):
+        g = copy(self)
+        g.inner = self.inner.with_y(y)
+        return g
+
+    def null(self):
+        d = self.inner.null()
+        d.clip = self.clip
+        return d
+
+    def __call__(
+        self,
+        xt: Tensor,  # noisy images [b, c, h, w]
+        t,  # step 1..T: an int, or integers [b]
+    ) -> Tensor:  # guess of x0 [b, c, h, w]
         x0 = self.guess(xt, t)
         return x0.clamp(-1, 1) if self.clip else x0
 
 # %% ../nbs/08_guidance.ipynb #6e89fb66
 class Free(Guided):
     "Classifier-free guidance, see `cfg`."
-    def __init__(self,
-        denoise, w, # as in `cfg`
+
+    def __init__(
+        self,
+        denoise,
+        w,  # as in `cfg`
     ):
-        if not isinstance(denoise, Denoise): raise TypeError(f"cfg takes what `denoiser` made, not {type(denoise).__name__}: other guidance goes around it")
-        super().__init__(denoise); self.w = w
+        if not isinstance(denoise, Denoise):
+            raise TypeError(
+                f"cfg takes what `denoiser` made, not {type(denoise).__name__}: other guidance goes around it"
+            )
+        super().__init__(denoise)
+        self.w = w
+
     def guess(self, xt, t):
         d, w, b = self.inner, self.w, len(xt)
-        if d.y is None: raise ValueError("nothing to guide to: denoise.with_y(y) says what is wished")
-        if w in (0, -1): return (d.null() if w else d)(xt, t)
-        t = torch.as_tensor(t, device=xt.device).expand(b).repeat(2); keep = torch.arange(2*b, device=xt.device) < b
-        both = Denoise(lambda x, t, y: d.model(x, t, y, keep), d.process, d.predict, torch.cat([d.y, d.y]), clip=False)
+        if d.y is None:
+            raise ValueError("nothing to guide to: denoise.with_y(y) says what is wished")
+        if w in (0, -1):
+            return (d.null() if w else d)(xt, t)
+        t = torch.as_tensor(t, device=xt.device).expand(b).repeat(2)
+        keep = torch.arange(2 * b, device=xt.device) < b
+        both = Denoise(
+            lambda x, t, y: d.model(x, t, y, keep),
+            d.process,
+            d.predict,
+            torch.cat([d.y, d.y]),
+            clip=False,
+        )
         wished, free = both(torch.cat([xt, xt]), t).chunk(2)
-        return (1 + w)*wished - w*free
+        return (1 + w) * wished - w * free
+
 
 def cfg(
-    denoise:Denoise, # from `denoiser`, of a network that was trained with hidden labels
-    w:float,         # 0 is the conditional model, -1 the unconditional one
-)->Free:             # (xt, t) -> x0, for any sampler; two network calls in one, except for w = 0 and -1
+    denoise: Denoise,  # from `denoiser`, of a network that was trained with hidden labels
+    w: float,  # 0 is the conditional model, -1 the unconditional one
+) -> Free:  # (xt, t) -> x0, for any sampler; two network calls in one, except for w = 0 and -1
     "Classifier-free guidance."
     return Free(denoise, w)
 
 # %% ../nbs/08_guidance.ipynb #cb53c3f7
 CONVENTIONS = dict(w=lambda v: v, scale=lambda v: v - 1, pipeline=lambda v: max(v - 1, 0))
 
+
 def to_w(
-    value:float,            # a strength of guidance in another program
-    convention:str='scale', # w, scale or pipeline; another name raises ValueError
-)->float:                   # the same strength as `cfg` takes it
+    value: float,  # a strength of guidance in another program
+    convention: str = "scale",  # w, scale or pipeline; another name raises ValueError
+) -> float:  # the same strength as `cfg` takes it
     "A guidance strength in this course's convention."
-    return lookup('convention', convention, CONVENTIONS)(value)
+    return lookup("convention", convention, CONVENTIONS)(value)
 
 # %% ../nbs/08_guidance.ipynb #db4da915
 def log_likelihood(
-    logits:Tensor, # [b, k]
-    y:Tensor,      # classes [b], or attributes [b, k]: 1 present, -1 absent, 0 not asked for
-)->Tensor:         # [b]
+    logits: Tensor,  # [b, k]
+    y: Tensor,  # classes [b], or attributes [b, k]: 1 present, -1 absent, 0 not asked for
+) -> Tensor:  # [b]
     "How likely a classifier finds what is wished."
-    if y.shape not in (logits.shape, logits.shape[:1]): raise ValueError(f"the classifier gave {list(logits.shape)}, the wish is {list(y.shape)}")
-    if y.ndim == 1: return logits.log_softmax(1).gather(1, y[:, None])[:, 0]
-    return (y.abs()*F.logsigmoid(y*logits)).sum(1)
+    if y.shape not in (logits.shape, logits.shape[:1]):
+        raise ValueError(f"the classifier gave {list(logits.shape)}, the wish is {list(y.shape)}")
+    if y.ndim == 1:
+        return logits.log_softmax(1).gather(1, y[:, None])[:, 0]
+    return (y.abs() * F.logsigmoid(y * logits)).sum(1)
 
 # %% ../nbs/08_guidance.ipynb #6b89dc15
 class ByClassifier(Guided):
     "Classifier guidance, see `classifier_guided`."
-    def __init__(self,
-        denoise, classifier, y, scale, process, # as in `classifier_guided`
-    ): super().__init__(denoise); self.classifier, self.wish, self.scale, self.process = classifier, y, scale, process
+
+    def __init__(
+        self,
+        denoise,
+        classifier,
+        y,
+        scale,
+        process,  # as in `classifier_guided`
+    ):
+        super().__init__(denoise)
+        self.classifier, self.wish, self.scale, self.process = classifier, y, scale, process
+
     y = property(lambda self: self.wish)
+
     def with_y(self, y):
         g = super().with_y(y) if self.inner.y is not None else copy(self)
-        g.wish = y; return g
+        g.wish = y
+        return g
+
     def push(self, xt, t):
         "The gradient of the classifier's log likelihood at xt."
         with torch.enable_grad():
             x = xt.detach().requires_grad_()
-            return torch.autograd.grad(log_likelihood(self.classifier(self.process.c_in(t)*x, t), self.wish).sum(), x)[0]
+            return torch.autograd.grad(
+                log_likelihood(self.classifier(self.process.c_in(t) * x, t), self.wish).sum(), x
+            )[0]
+
     def guess(self, xt, t):
-        t = torch.as_tensor(t, device=xt.device).expand(len(xt)); x0, p = self.inner(xt, t), self.process
-        if self.wish is None or not self.scale: return x0
-        k = (p.sigma**2/p.alpha)[t.cpu()]; k = torch.where(k.isfinite(), self.scale*k, 0.).to(xt)  # pure noise tells a classifier nothing
-        return x0 + k.view(-1, *[1]*(xt.ndim - 1))*self.push(xt, t)
+        t = torch.as_tensor(t, device=xt.device).expand(len(xt))
+        x0, p = self.inner(xt, t), self.process
+        if self.wish is None or not self.scale:
+            return x0
+        k = (p.sigma**2 / p.alpha)[t.cpu()]
+        k = torch.where(k.isfinite(), self.scale * k, 0.0).to(
+            xt
+        )  # pure noise tells a classifier nothing
+        return x0 + k.view(-1, *[1] * (xt.ndim - 1)) * self.push(xt, t)
+
 
 def classifier_guided(
-    denoise,                  # from `denoiser` or `cfg`; one without a condition stays without
-    classifier,               # (xt, t) -> logits [b, k], trained on noisy images
-    y:Tensor,                 # the wish, as in `log_likelihood`; None waits for `with_y`
-    scale:float,              # how hard to push: 1 is Bayes' rule, 0 is none
-    process:GaussianDiffusion,# the process of both
-)->ByClassifier:              # (xt, t) -> x0, for any sampler; one call of each network, one of them backwards too
+    denoise,  # from `denoiser` or `cfg`; one without a condition stays without
+    classifier,  # (xt, t) -> logits [b, k], trained on noisy images
+    y: Tensor,  # the wish, as in `log_likelihood`; None waits for `with_y`
+    scale: float,  # how hard to push: 1 is Bayes' rule, 0 is none
+    process: GaussianDiffusion,  # the process of both
+) -> (
+    ByClassifier
+):  # (xt, t) -> x0, for any sampler; one call of each network, one of them backwards too
     "Classifier guidance."
     return ByClassifier(denoise, classifier, y, scale, process)
 
 # %% ../nbs/08_guidance.ipynb #babb1db3
 def obeys(
-    judge,             # a Judge of classes
-    process,           # what the network was trained with
-    predict:str='v',   # and what it predicts
-    w:float=2., n:int=100, steps:int=20, seed:int=0, # guidance; how many images, as many of each class; strides of DDIM; of their noises
-):                     # network -> the judge's accuracy, a Score
+    judge,  # a Judge of classes
+    process,  # what the network was trained with
+    predict: str = "v",  # and what it predicts
+    w: float = 2.0,
+    n: int = 100,
+    steps: int = 20,
+    seed: int = 0,  # guidance; how many images, as many of each class; strides of DDIM; of their noises
+):  # network -> the judge's accuracy, a Score
     "A function that asks a network for images of each class and has them judged."
     y, shape = torch.arange(n) % 10, (judge.channels, judge.size, judge.size)
+
     def score(model):
-        x = generate(cfg(denoiser(model, process, predict), w), process, shape, y, sampler=ddim, steps=steps, seed=seed, progress=False)
+        x = generate(
+            cfg(denoiser(model, process, predict), w),
+            process,
+            shape,
+            y,
+            sampler=ddim,
+            steps=steps,
+            seed=seed,
+            progress=False,
+        )
         return judge.accuracy(x, y)
+
     return score
 
 # %% ../nbs/08_guidance.ipynb #5bc6bd81
 def annealed(
-    lr:float,        # the highest learning rate
-    warm:float=.05,  # share of the run in which it rises
-    end:float=.01,   # share of it that is left at the end
-)->ParamScheduler:
+    lr: float,  # the highest learning rate
+    warm: float = 0.05,  # share of the run in which it rises
+    end: float = 0.01,  # share of it that is left at the end
+) -> ParamScheduler:
     "A learning rate that rises shortly and falls as a cosine."
-    return ParamScheduler(dict(lr=combined_cos(warm, lr/25, lr, lr*end)))
+    return ParamScheduler(dict(lr=combined_cos(warm, lr / 25, lr, lr * end)))

@@ -6,111 +6,182 @@
 __all__ = ['to_signed', 'to_bytes', 'stratified', 'carve', 'resize', 'ImageData', 'BatchDL', 'PairData', 'PairDL']
 
 # %% ../nbs/00b_images.ipynb #6f5cf327
-import numpy as np, torch, torch.nn.functional as F
-from torch import Tensor
-from fastcore.basics import chunked
+import numpy as np
+import torch
+import torch.nn.functional as F
 from fastai.data.core import TfmdDL
 from fastai.torch_core import TensorImage, TitledStr, to_cpu
-import fastai.vision.data  # teaches show_batch to draw images
+from fastcore.basics import chunked
+from torch import Tensor
 
 # %% ../nbs/00b_images.ipynb #03e5f50f
 def to_signed(
-    x:Tensor,   # bytes 0..255; any other dtype (labels, images already float) passes unchanged
-)->Tensor:      # float in [-1, 1]
+    x: Tensor,  # bytes 0..255; any other dtype (labels, images already float) passes unchanged
+) -> Tensor:  # float in [-1, 1]
     "Bytes as floats in [-1, 1]."
     return x.float().div_(127.5).sub_(1) if x.dtype == torch.uint8 else x
 
+
 def to_bytes(
-    x:Tensor,   # float in [-1, 1]; values outside are clipped
-)->Tensor:      # uint8, rounded to the nearest byte
+    x: Tensor,  # float in [-1, 1]; values outside are clipped
+) -> Tensor:  # uint8, rounded to the nearest byte
     "Images in [-1, 1] as bytes."
-    return ((x.clamp(-1, 1) + 1)*127.5).round().to(torch.uint8)
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 # %% ../nbs/00b_images.ipynb #d0202d84
 def stratified(
-    y,             # labels [n]; attribute vectors [n, k] are shuffled without strata
-    n:int=None,    # how many, by default all
-    seed:int=0,    # the same seed gives the same order
-)->np.ndarray:     # indices [n]: each prefix holds every class in its share
+    y,  # labels [n]; attribute vectors [n, k] are shuffled without strata
+    n: int | None = None,  # how many, by default all
+    seed: int = 0,  # the same seed gives the same order
+) -> np.ndarray:  # indices [n]: each prefix holds every class in its share
     "Random indices in an order whose every prefix is stratified by class."
-    y = np.asarray(y); perm = np.random.RandomState(seed).permutation(len(y))
-    if y.ndim > 1: return perm[:n]
+    y = np.asarray(y)
+    perm = np.random.RandomState(seed).permutation(len(y))
+    if y.ndim > 1:
+        return perm[:n]
     rank = np.empty(len(y))
     for c in np.unique(y):
-        i = perm[y[perm] == c]; rank[i] = (np.arange(len(i)) + .5)/len(i)
-    return perm[np.argsort(rank[perm], kind='stable')][:n]
+        i = perm[y[perm] == c]
+        rank[i] = (np.arange(len(i)) + 0.5) / len(i)
+    return perm[np.argsort(rank[perm], kind="stable")][:n]
 
 # %% ../nbs/00b_images.ipynb #40905572
 def carve(
-    x, y,                 # images [n, ...] and labels [n]: the published part that `split` lies in, or the whole set
-    split:str,            # 'train', 'valid' or 'test'
-    published:bool=False, # True: (x, y) is the published test part for 'test', else the published training part
-)->tuple:                 # images and labels of the split
+    x,
+    y,  # images [n, ...] and labels [n]: the published part that `split` lies in, or the whole set
+    split: str,  # 'train', 'valid' or 'test'
+    published: bool = False,  # True: (x, y) is the published test part for 'test', else the published training part
+) -> tuple:  # images and labels of the split
     "One split of a set; train, valid and test share no image, whatever the seed."
-    if published and split == 'test': return x, y
+    if published and split == "test":
+        return x, y
     order, n = stratified(y), len(y)
-    test = 0 if published else n//10
-    valid = test + (n//12 if published else n//10)
-    i = dict(test=order[:test], valid=order[test:valid], train=np.sort(order[valid:]) if published else order[valid:])[split]
+    test = 0 if published else n // 10
+    valid = test + (n // 12 if published else n // 10)
+    i = dict(
+        test=order[:test],
+        valid=order[test:valid],
+        train=np.sort(order[valid:]) if published else order[valid:],
+    )[split]
     return x[i], y[i]
 
 # %% ../nbs/00b_images.ipynb #9ad25a9b
 def resize(
-    x:Tensor,  # uint8 [n, c, h, w]
-    size:int,  # side in px of the result
-)->Tensor:     # uint8 [n, c, size, size]
+    x: Tensor,  # uint8 [n, c, h, w]
+    size: int,  # side in px of the result
+) -> Tensor:  # uint8 [n, c, size, size]
     "Images at another size, bilinear with antialiasing; unchanged when they have it."
-    return x if x.shape[-2:] == (size, size) else F.interpolate(x, (size, size), mode='bilinear', antialias=True)
+    return (
+        x
+        if x.shape[-2:] == (size, size)
+        else F.interpolate(x, (size, size), mode="bilinear", antialias=True)
+    )
 
 # %% ../nbs/00b_images.ipynb #0385c24c
 class ImageData:
     "Images resting as bytes and their labels, indexed by a number or by many at once."
-    n_inp = 1
-    def __init__(self,
-        x:Tensor,   # uint8 [n, c, h, w]
-        y:Tensor,   # class index [n] or attributes [n, k]
-        vocab:list, # the names of the classes or attributes
-    ): self.x, self.y, self.vocab, self.c = x, y, vocab, len(vocab)
-    def __len__(self): return len(self.x)
-    def __getitem__(self, i): return self.x[i], self.y[i]
-    def new_empty(self): return type(self)(self.x[:0], self.y[:0], self.vocab)
-    def visible(self, b): return (_rgb(b[0]), *b[1:])
-    def decode(self, o, full=True): return o[0], TitledStr(self.name(o[1]))
-    def name(self, y): return self.vocab[int(y)] if y.ndim == 0 else ', '.join(v for v, on in zip(self.vocab, y) if on > 0)
 
-def _rgb(x): return TensorImage((x.detach().float().clamp(-1, 1) + 1)/2).expand(-1, 3, -1, -1)
+    n_inp = 1
+
+    def __init__(
+        self,
+        x: Tensor,  # uint8 [n, c, h, w]
+        y: Tensor,  # class index [n] or attributes [n, k]
+        vocab: list,  # the names of the classes or attributes
+    ):
+        self.x, self.y, self.vocab, self.c = x, y, vocab, len(vocab)
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.x[i], self.y[i]
+
+    def new_empty(self):
+        return type(self)(self.x[:0], self.y[:0], self.vocab)
+
+    def visible(self, b):
+        return (_rgb(b[0]), *b[1:])
+
+    def decode(self, o, full=True):
+        return o[0], TitledStr(self.name(o[1]))
+
+    def name(self, y):
+        return (
+            self.vocab[int(y)]
+            if y.ndim == 0
+            else ", ".join(v for v, on in zip(self.vocab, y) if on > 0)
+        )
+
+
+def _rgb(x):
+    return TensorImage((x.detach().float().clamp(-1, 1) + 1) / 2).expand(-1, 3, -1, -1)
+
 
 class BatchDL(TfmdDL):
     "A fastai DataLoader over data that can be indexed by a whole batch; bytes become floats on the device."
-    def __init__(self,
-        dataset,          # an ImageData or a PairData
-        bs:int=128,       # images in a batch
-        shuffle=False,    # another order each epoch?
-        num_workers=0, after_batch=None, do_setup=False, **kwargs # as fastai's; workers are not used
+
+    def __init__(
+        self,
+        dataset,  # an ImageData or a PairData
+        bs: int = 128,  # images in a batch
+        shuffle=False,  # another order each epoch?
+        num_workers=0,
+        after_batch=None,
+        do_setup=False,
+        **kwargs,  # as fastai's; workers are not used
     ):
-        super().__init__(dataset, bs=bs, shuffle=shuffle, num_workers=0, do_setup=False, after_batch=after_batch or [to_signed], **kwargs)
+        super().__init__(
+            dataset,
+            bs=bs,
+            shuffle=shuffle,
+            num_workers=0,
+            do_setup=False,
+            after_batch=after_batch or [to_signed],
+            **kwargs,
+        )
+
     def create_batches(self, samps):
-        for i in chunked(samps, self.bs, self.drop_last): yield self.dataset[torch.as_tensor(i)]
-    def decode(self, b): return to_cpu(self.dataset.visible(b))
+        for i in chunked(samps, self.bs, self.drop_last):
+            yield self.dataset[torch.as_tensor(i)]
+
+    def decode(self, b):
+        return to_cpu(self.dataset.visible(b))
 
 # %% ../nbs/00b_images.ipynb #312ce035
 class PairData(ImageData):
     "Source images with labels and target images without, indexed by [b, 2] indices."
-    def __init__(self,
-        source:ImageData, # images with labels
-        xt:Tensor,        # target images, uint8 [m, c, h, w] as the source's
+
+    def __init__(
+        self,
+        source: ImageData,  # images with labels
+        xt: Tensor,  # target images, uint8 [m, c, h, w] as the source's
     ):
-        super().__init__(source.x, source.y, source.vocab); self.xt = xt
-    def __len__(self): return max(len(self.x), len(self.xt))
+        super().__init__(source.x, source.y, source.vocab)
+        self.xt = xt
+
+    def __len__(self):
+        return max(len(self.x), len(self.xt))
+
     def __getitem__(self, i):
-        i = torch.as_tensor(i); i, j = i.unbind(-1) if i.ndim == 2 else (i, i)
-        i, j = i%len(self.x), j%len(self.xt)
+        i = torch.as_tensor(i)
+        i, j = i.unbind(-1) if i.ndim == 2 else (i, i)
+        i, j = i % len(self.x), j % len(self.xt)
         return (self.x[i], self.xt[j]), self.y[i]
-    def new_empty(self): return ImageData.new_empty(ImageData(self.x, self.y, self.vocab))
-    def visible(self, b): return TensorImage(torch.cat([_rgb(x) for x in b[0]], -1)), *b[1:]
+
+    def new_empty(self):
+        return ImageData.new_empty(ImageData(self.x, self.y, self.vocab))
+
+    def visible(self, b):
+        return TensorImage(torch.cat([_rgb(x) for x in b[0]], -1)), *b[1:]
+
 
 class PairDL(BatchDL):
     "A BatchDL that meets each source index with a target index drawn anew each epoch."
+
     def create_batches(self, samps):
-        pair = torch.tensor(self.rng.sample(range(self.n), self.n) if self.shuffle else range(self.n))
-        for i in chunked(samps, self.bs, self.drop_last): yield self.dataset[torch.stack([i := torch.as_tensor(i), pair[i]], -1)]
+        pair = torch.tensor(
+            self.rng.sample(range(self.n), self.n) if self.shuffle else range(self.n)
+        )
+        for i in chunked(samps, self.bs, self.drop_last):
+            yield self.dataset[torch.stack([i := torch.as_tensor(i), pair[i]], -1)]

@@ -6,51 +6,78 @@
 __all__ = ['attribute_loss', 'train_judge', 'keep_judge']
 
 # %% ../nbs/04b_judges.ipynb #9428ac75
-import time, torch, torch.nn.functional as F
+import time
 from importlib.metadata import version
-from fastcore.basics import AttrDict
+
+import torch
+import torch.nn.functional as F
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
-import fastai.callback.schedule  # gives Learner its fit_one_cycle
+from fastcore.basics import AttrDict
+
 from .core import lookup, save_weights, settings
 from .metrics import KINDS, NETS
 
 # %% ../nbs/04b_judges.ipynb #f8e8b3c8
 def attribute_loss(
-    z, y, # logits [b, k], attributes [b, k] as 0 and 1
-):        # a number
+    z,
+    y,  # logits [b, k], attributes [b, k] as 0 and 1
+):  # a number
     "The mean binary cross entropy over images and attributes."
     return F.binary_cross_entropy_with_logits(z, y.float())
 
-KINDS['attributes'] = AttrDict(loss=attribute_loss, probs=torch.sigmoid, right=lambda z, y: ((z > 0) == (y > 0)).double().mean())
+
+KINDS["attributes"] = AttrDict(
+    loss=attribute_loss,
+    probs=torch.sigmoid,
+    right=lambda z, y: ((z > 0) == (y > 0)).double().mean(),
+)
 
 # %% ../nbs/04b_judges.ipynb #7172e1fd
 def train_judge(
-    d:DataLoaders,            # batches (x [b, c, h, h], y), with the names of the classes or attributes as `d.vocab`
-    images:int,               # how many images it sees, repeats counted; whole epochs, at least one
-    kind:str='attributes',    # what the answers are: a row of KINDS
-    net:str='plain',          # the network: a row of NETS
-    lr:float=8e-3, cbs=None, **kwargs, # the highest learning rate; callbacks, such as one that warps; what else Learner takes
-)->Learner:                   # trained; `.card` says of what make it is, `.seconds` how long it took
+    d: DataLoaders,  # batches (x [b, c, h, h], y), with the names of the classes or attributes as `d.vocab`
+    images: int,  # how many images it sees, repeats counted; whole epochs, at least one
+    kind: str = "attributes",  # what the answers are: a row of KINDS
+    net: str = "plain",  # the network: a row of NETS
+    lr: float = 8e-3,
+    cbs=None,
+    **kwargs,  # the highest learning rate; callbacks, such as one that warps; what else Learner takes
+) -> Learner:  # trained; `.card` says of what make it is, `.seconds` how long it took
     "Train a judge for the images of `d`."
-    answers, x = lookup('kind of judge', kind, KINDS), d.one_batch()[0]
+    answers, x = lookup("kind of judge", kind, KINDS), d.one_batch()[0]
     card = dict(net=net, kind=kind, names=list(d.vocab), channels=x.shape[1], size=x.shape[-1])
-    learn = Learner(d, lookup("judge's network", net, NETS)(card), **dict(loss_func=answers.loss, metrics=answers.right, cbs=cbs) | kwargs); learn.card = card
+    learn = Learner(
+        d,
+        lookup("judge's network", net, NETS)(card),
+        **dict(loss_func=answers.loss, metrics=answers.right, cbs=cbs) | kwargs,
+    )
+    learn.card = card
     start = time.perf_counter()
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(max(1, round(images/len(d.train_ds))), lr)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(max(1, round(images / len(d.train_ds))), lr)
     learn.seconds = time.perf_counter() - start
     return learn
 
 # %% ../nbs/04b_judges.ipynb #c5ab1813
 def keep_judge(
-    learn,       # as `train_judge` gives it
-    name:str,    # the data set it serves: `Judge(name)` will find it
-    folder=None, # by default `settings().models`
-    **about,     # what else the card should say, such as data= in words
-):               # the path of the weights
+    learn,  # as `train_judge` gives it
+    name: str,  # the data set it serves: `Judge(name)` will find it
+    folder=None,  # by default `settings().models`
+    **about,  # what else the card should say, such as data= in words
+):  # the path of the weights
     "Save a trained judge and its card."
-    s, d = settings(), learn.dls; *_, layer, _ = dict(learn.model.named_children())
-    card = learn.card | dict(accuracy=float(learn.recorder.values[-1][-1]), n=len(d.valid_ds), images=len(d.train_ds), epochs=learn.n_epoch,
-        seconds=round(learn.seconds, 1), budget=s.budget, seed=s.seed, layer=layer, dim=learn.model.head.in_features,
-        versions={k: version(k) for k in ('torch', 'fastai')})
-    return save_weights(learn.model, f'judge_{name}', card | about, folder, half=True)
+    s, d = settings(), learn.dls
+    *_, layer, _ = dict(learn.model.named_children())
+    card = learn.card | dict(
+        accuracy=float(learn.recorder.values[-1][-1]),
+        n=len(d.valid_ds),
+        images=len(d.train_ds),
+        epochs=learn.n_epoch,
+        seconds=round(learn.seconds, 1),
+        budget=s.budget,
+        seed=s.seed,
+        layer=layer,
+        dim=learn.model.head.in_features,
+        versions={k: version(k) for k in ("torch", "fastai")},
+    )
+    return save_weights(learn.model, f"judge_{name}", card | about, folder, half=True)

@@ -7,242 +7,509 @@ __all__ = ['KIN', 'PLAIN', 'NETS', 'KINDS', 'judge_net', 'Judge', 'Score', 'frec
            'inception_score', 'prdc', 'nearest', 'memorised', 'inception_features']
 
 # %% ../nbs/04_metrics.ipynb #68ca6e18
+import importlib
 from collections import OrderedDict
 from pathlib import Path
-import importlib, numpy as np, torch, torch.nn.functional as F
-from torch import nn, Tensor
-from fastcore.basics import AttrDict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
 from fastai.torch_core import default_device
+from fastcore.basics import AttrDict
+from torch import Tensor, nn
+
 from .core import check_images, load_weights, lookup, weights_dirs
-from .images import to_bytes
 from .files import Growing
+from .images import to_bytes
 
 # %% ../nbs/04_metrics.ipynb #2a286f12
-def _conv(i, o, k=3, stride=1): return nn.Sequential(nn.Conv2d(i, o, k, stride, k//2, bias=False), nn.BatchNorm2d(o), nn.ReLU())
+def _conv(i, o, k=3, stride=1):
+    return nn.Sequential(
+        nn.Conv2d(i, o, k, stride, k // 2, bias=False), nn.BatchNorm2d(o), nn.ReLU()
+    )
+
+
 def judge_net(
-    channels:int=1, outputs:int=10, size:int=28, # 1 for grey, 3 for colour; classes or attributes; side of the images in px
-)->nn.Sequential:   # [n, channels, size, size] -> logits [n, outputs]; all but the last layer gives the features [n, 128]
+    channels: int = 1,
+    outputs: int = 10,
+    size: int = 28,  # 1 for grey, 3 for colour; classes or attributes; side of the images in px
+) -> nn.Sequential:  # [n, channels, size, size] -> logits [n, outputs]; all but the last layer gives the features [n, 128]
     "The judge's network, untrained."
-    return nn.Sequential(OrderedDict(
-        conv1=_conv(channels, 16, 5, 2), conv2=_conv(16, 32), conv3=_conv(32, 64, 3, 2), conv4=_conv(64, 64),
-        pool=nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(.2)),
-        fc1=nn.Sequential(nn.Linear(64*(size//8)**2, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()), head=nn.Linear(128, outputs)))
+    return nn.Sequential(
+        OrderedDict(
+            conv1=_conv(channels, 16, 5, 2),
+            conv2=_conv(16, 32),
+            conv3=_conv(32, 64, 3, 2),
+            conv4=_conv(64, 64),
+            pool=nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.2)),
+            fc1=nn.Sequential(
+                nn.Linear(64 * (size // 8) ** 2, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()
+            ),
+            head=nn.Linear(128, outputs),
+        )
+    )
 
 # %% ../nbs/04_metrics.ipynb #6e34f991
-KIN = dict(mnist='mnist', mnist5k='mnist', usps='mnist', optdigits='mnist', mnistm='mnistm')
-PLAIN = dict(net='plain', kind='classes', names=[str(i) for i in range(10)])  # what a card means that does not say
-_LATER = 'genda.judges', 'genda.shapes_judge', 'genda.photo_judges'           # lessons that add to the two tables
-NETS = Growing(*_LATER, plain=lambda card: judge_net(card['channels'], len(card['names']), card['size']))  # card -> untrained network
-KINDS = Growing(*_LATER, classes=AttrDict(  # of logits z [n, k] and what is wanted: the loss, the probabilities, the share that is right
-    loss=F.cross_entropy, probs=lambda z: z.softmax(1), right=lambda z, y: (z.argmax(1) == y).double().mean()))
+KIN = dict(mnist="mnist", mnist5k="mnist", usps="mnist", optdigits="mnist", mnistm="mnistm")
+PLAIN = dict(
+    net="plain", kind="classes", names=[str(i) for i in range(10)]
+)  # what a card means that does not say
+_LATER = (
+    "genda.judges",
+    "genda.shapes_judge",
+    "genda.photo_judges",
+)  # lessons that add to the two tables
+NETS = Growing(
+    *_LATER, plain=lambda card: judge_net(card["channels"], len(card["names"]), card["size"])
+)  # card -> untrained network
+KINDS = Growing(
+    *_LATER,
+    classes=AttrDict(  # of logits z [n, k] and what is wanted: the loss, the probabilities, the share that is right
+        loss=F.cross_entropy,
+        probs=lambda z: z.softmax(1),
+        right=lambda z, y: (z.argmax(1) == y).double().mean(),
+    ),
+)
+
+
 class Judge:
     "The classifier of a data set: it names what pictures show, and its features measure how alike they are."
-    def __init__(self,
-        name:str='mnist', # a data set; an unknown one raises ValueError with the list
-        folder=None, device=None, bs:int=500, # where the weights lie (by default the package, then `settings().models`); images at once
+
+    def __init__(
+        self,
+        name: str = "mnist",  # a data set; an unknown one raises ValueError with the list
+        folder=None,
+        device=None,
+        bs: int = 500,  # where the weights lie (by default the package, then `settings().models`); images at once
     ):
-        own = {p.stem[6:]: p.stem[6:] for f in ([folder] if folder else weights_dirs()) for p in Path(f).glob('judge_*.safetensors')}
-        self.name = lookup('judge', name, KIN | own if folder else own | KIN)
-        state, card = load_weights(f'judge_{self.name}', folder); self.card = card = PLAIN | card
-        self.channels, self.dim, self.size, self.names = map(card.__getitem__, ('channels', 'dim', 'size', 'names'))
-        self.device, self.bs, self.layer = torch.device(device or default_device()), bs, f"judge_{self.name}.{card['layer']}"
-        self.kind = lookup('kind of judge', card['kind'], KINDS); self.net = lookup("judge's network", card['net'], NETS)(card)
-        self.net.load_state_dict(state); self.net.eval().requires_grad_(False).to(self.device)
+        own = {
+            p.stem[6:]: p.stem[6:]
+            for f in ([folder] if folder else weights_dirs())
+            for p in Path(f).glob("judge_*.safetensors")
+        }
+        self.name = lookup("judge", name, KIN | own if folder else own | KIN)
+        state, card = load_weights(f"judge_{self.name}", folder)
+        self.card = card = PLAIN | card
+        self.channels, self.dim, self.size, self.names = map(
+            card.__getitem__, ("channels", "dim", "size", "names")
+        )
+        self.device, self.bs, self.layer = (
+            torch.device(device or default_device()),
+            bs,
+            f"judge_{self.name}.{card['layer']}",
+        )
+        self.kind = lookup("kind of judge", card["kind"], KINDS)
+        self.net = lookup("judge's network", card["net"], NETS)(card)
+        self.net.load_state_dict(state)
+        self.net.eval().requires_grad_(False).to(self.device)
+
     def _run(self, net, x):
-        check_images(x); c, s = self.channels, self.size
-        if x.shape[1:] != (c, s, s): raise ValueError(f"judge {self.name!r} sees [n, {c}, {s}, {s}], x is {list(x.shape)}: load(name, size={s}, channels={c}) would do, or another judge")
-        with torch.no_grad(): return torch.cat([net(b.to(self.device)) for b in x.float().split(self.bs)])
-    def features(self, x): return self._run(self.net[:-1], x)
-    def logits(self, x): return self._run(self.net, x)
-    def probs(self, x): return self.kind.probs(self.logits(x))
-    def accuracy(self,
-        x:Tensor, y:Tensor, # images [n, c, h, w] in [-1, 1], and the classes [n], attributes or objects [n, k] that they should show
-    ):                      # a Score
+        check_images(x)
+        c, s = self.channels, self.size
+        if x.shape[1:] != (c, s, s):
+            raise ValueError(
+                f"judge {self.name!r} sees [n, {c}, {s}, {s}], x is {list(x.shape)}: load(name, size={s}, channels={c}) would do, or another judge"
+            )
+        with torch.no_grad():
+            return torch.cat([net(b.to(self.device)) for b in x.float().split(self.bs)])
+
+    def features(self, x):
+        return self._run(self.net[:-1], x)
+
+    def logits(self, x):
+        return self._run(self.net, x)
+
+    def probs(self, x):
+        return self.kind.probs(self.logits(x))
+
+    def accuracy(
+        self,
+        x: Tensor,
+        y: Tensor,  # images [n, c, h, w] in [-1, 1], and the classes [n], attributes or objects [n, k] that they should show
+    ):  # a Score
         "The share of right answers, counted as the judge's kind has it."
-        want = [len(x), len(self.names)][:1 if self.card['kind'] == 'classes' else 2]
-        if list(y.shape) != want: raise ValueError(f"{len(x)} images and {len(y)} labels {list(y.shape)}: {want} wanted")
-        return Score(self.kind.right(self.logits(x).cpu(), y.cpu()), what='accuracy', n=len(x), layer=self.layer.split('.')[0], floor=self.card['accuracy'], says='on its test images')
+        want = [len(x), len(self.names)][: 1 if self.card["kind"] == "classes" else 2]
+        if list(y.shape) != want:
+            raise ValueError(f"{len(x)} images and {len(y)} labels {list(y.shape)}: {want} wanted")
+        return Score(
+            self.kind.right(self.logits(x).cpu(), y.cpu()),
+            what="accuracy",
+            n=len(x),
+            layer=self.layer.split(".")[0],
+            floor=self.card["accuracy"],
+            says="on its test images",
+        )
 
 # %% ../nbs/04_metrics.ipynb #3eb1660e
 class Score(float):
     "A number that says how many images, in which features, and what real images score."
-    what, n, against, layer, dim, floor, says, sd = '', 0, None, '', None, None, 'real-real floor at the same n', None
-    def __new__(cls, value=0., **about): return super().__new__(cls, value)
-    def __init__(self,
-        value:float=0., # the figure itself
-        **about,        # what it is called; n images, against so many; layer and dim of the features; floor, and what that says; sd over blocks
-    ): vars(self).update(about)
+
+    what, n, against, layer, dim, floor, says, sd = (
+        "",
+        0,
+        None,
+        "",
+        None,
+        None,
+        "real-real floor at the same n",
+        None,
+    )
+
+    def __new__(cls, value=0.0, **about):
+        return super().__new__(cls, value)
+
+    def __init__(
+        self,
+        value: float = 0.0,  # the figure itself
+        **about,  # what it is called; n images, against so many; layer and dim of the features; floor, and what that says; sd over blocks
+    ):
+        vars(self).update(about)
+
     def __repr__(self):
-        show = lambda v: f'{100*v:.1f}%' if self.what in ('accuracy', 'precision', 'recall', 'coverage', 'copies') else f'{float(v):.3g}'
-        few = f'only {self.n:,} images for {self.dim} dimensions' if self.what == 'FID' and self.n <= self.dim else ''
-        notes = [f'n={self.n:,}' + (f' against {self.against:,}' if self.against else ''), self.layer + (f' {self.dim}-d' if self.dim else ''), few,
-                 f'{self.says} {show(self.floor)}' if self.floor is not None else 'no floor given', f'sd {self.sd:.2g}' if self.sd is not None else '']
+        def show(v):
+            return (
+                f"{100 * v:.1f}%"
+                if self.what in ("accuracy", "precision", "recall", "coverage", "copies")
+                else f"{float(v):.3g}"
+            )
+
+        few = (
+            f"only {self.n:,} images for {self.dim} dimensions"
+            if self.what == "FID" and self.n <= self.dim
+            else ""
+        )
+        notes = [
+            f"n={self.n:,}" + (f" against {self.against:,}" if self.against else ""),
+            self.layer + (f" {self.dim}-d" if self.dim else ""),
+            few,
+            f"{self.says} {show(self.floor)}" if self.floor is not None else "no floor given",
+            f"sd {self.sd:.2g}" if self.sd is not None else "",
+        ]
         return f"{self.what} {show(self)} ({'; '.join(v for v in notes if v)})"
-    def figures(self): return {'value': float(self)} | {k: v for k, v in vars(self).items() if v is not None}
+
+    def figures(self):
+        return {"value": float(self)} | {k: v for k, v in vars(self).items() if v is not None}
 
 # %% ../nbs/04_metrics.ipynb #5ff544c7
 def frechet(
-    mu1:Tensor, cov1:Tensor, mu2:Tensor, cov2:Tensor, # mean [d] and covariance [d, d] of each crowd, float64
-)->float:                                             # squared distance, 0 for equal moments
+    mu1: Tensor,
+    cov1: Tensor,
+    mu2: Tensor,
+    cov2: Tensor,  # mean [d] and covariance [d, d] of each crowd, float64
+) -> float:  # squared distance, 0 for equal moments
     "The squared Frechet distance between two Gaussians."
-    lam, q = torch.linalg.eigh(cov1); root = (q*lam.clamp_min(0).sqrt())@q.T
-    cross = torch.linalg.eigvalsh(root@cov2@root).clamp_min(0).sqrt().sum()
-    return (((mu1 - mu2)**2).sum() + cov1.trace() + cov2.trace() - 2*cross).item()
+    lam, q = torch.linalg.eigh(cov1)
+    root = (q * lam.clamp_min(0).sqrt()) @ q.T
+    cross = torch.linalg.eigvalsh(root @ cov2 @ root).clamp_min(0).sqrt().sum()
+    return (((mu1 - mu2) ** 2).sum() + cov1.trace() + cov2.trace() - 2 * cross).item()
 
 # %% ../nbs/04_metrics.ipynb #d81dfecd
 class Moments:
     "Number, mean and covariance of feature vectors that arrive in batches."
-    n, mean, scatter = 0, 0., 0.
+
+    n, mean, scatter = 0, 0.0, 0.0
+
     def add(self, f):
         "Take in features [b, d]."
         b, mean, both = len(f), f.double().mean(0), self.n + len(f)
         f, apart = f.double() - mean, mean - self.mean
-        self.scatter = self.scatter + f.T@f + torch.outer(apart, apart)*(self.n*b/both); self.mean, self.n = self.mean + apart*(b/both), both
+        self.scatter = self.scatter + f.T @ f + torch.outer(apart, apart) * (self.n * b / both)
+        self.mean, self.n = self.mean + apart * (b / both), both
+
     @property
     def cov(self):
-        if self.n < 2: raise ValueError(f"{self.n} images have no covariance: at least 2 are needed")
-        return self.scatter/(self.n - 1)
+        if self.n < 2:
+            raise ValueError(f"{self.n} images have no covariance: at least 2 are needed")
+        return self.scatter / (self.n - 1)
 
 # %% ../nbs/04_metrics.ipynb #8e2c0c80
 def _batches(images, bs=500):
     "Batches of a tensor, or of an iterable of batches, of which the first entry is the images."
-    return iter(images.split(bs)) if isinstance(images, Tensor) else map(lambda b: b[0] if isinstance(b, (tuple, list)) else b, images)
+    return (
+        iter(images.split(bs))
+        if isinstance(images, Tensor)
+        else map(lambda b: b[0] if isinstance(b, (tuple, list)) else b, images)
+    )
+
+
 def _features(images, features, n=None):
     "Feature batches [b, d] on the CPU, of all images or of the first `n`; an error when there are fewer."
-    get, seen = getattr(features, 'features', features), 0
+    get, seen = getattr(features, "features", features), 0
     for x in _batches(images):
-        x = check_images(x if n is None else x[:n - seen])
-        with torch.no_grad(): f = get(x).detach().cpu()
-        if f.ndim != 2 or len(f) != len(x): raise ValueError(f"features of {len(x)} images must be [{len(x)}, d], not {list(f.shape)}")
-        seen += len(x); del x; yield f   # the batch goes before the next one comes
-        if seen == n: return
-    if n is not None: raise ValueError(f"the floor needs as many real images as were generated, {n:,}; here are {seen:,}")
+        x = check_images(x if n is None else x[: n - seen])
+        with torch.no_grad():
+            f = get(x).detach().cpu()
+        if f.ndim != 2 or len(f) != len(x):
+            raise ValueError(
+                f"features of {len(x)} images must be [{len(x)}, d], not {list(f.shape)}"
+            )
+        seen += len(x)
+        del x
+        yield f  # the batch goes before the next one comes
+        if seen == n:
+            return
+    if n is not None:
+        raise ValueError(
+            f"the floor needs as many real images as were generated, {n:,}; here are {seen:,}"
+        )
+
+
 def moments(
-    images, features, # a tensor [n, c, h, w] in [-1, 1], batches, or Moments already made; a Judge, or a function from images to [b, d]
-    n:int=None,       # only the first so many; ValueError when there are fewer
-)->Moments:
+    images,
+    features,  # a tensor [n, c, h, w] in [-1, 1], batches, or Moments already made; a Judge, or a function from images to [b, d]
+    n: int | None = None,  # only the first so many; ValueError when there are fewer
+) -> Moments:
     "Moments of the features of images, in the memory of one batch."
-    if isinstance(images, Moments): return images
+    if isinstance(images, Moments):
+        return images
     m = Moments()
-    for f in _features(images, features, n): m.add(f)
+    for f in _features(images, features, n):
+        m.add(f)
     return m
 
 # %% ../nbs/04_metrics.ipynb #56cfea18
-def _layer(features): return getattr(features, 'layer', None) or getattr(features, '__name__', type(features).__name__)
+def _layer(features):
+    return getattr(features, "layer", None) or getattr(
+        features, "__name__", type(features).__name__
+    )
+
+
 def fid(
-    fake, real, # generated and held-out real images: a tensor, batches, or their Moments
-    features,   # a Judge, or any function from images to [b, d]
-    floor=None, # other real images, at least as many as `fake`: the same number is scored in its place
-)->Score:       # 0 is best
+    fake,
+    real,  # generated and held-out real images: a tensor, batches, or their Moments
+    features,  # a Judge, or any function from images to [b, d]
+    floor=None,  # other real images, at least as many as `fake`: the same number is scored in its place
+) -> Score:  # 0 is best
     "The Frechet distance between generated and real images in the features' space."
     a, b = moments(fake, features), moments(real, features)
-    base = None if floor is None else frechet((c := moments(floor, features, a.n)).mean, c.cov, b.mean, b.cov)
-    return Score(frechet(a.mean, a.cov, b.mean, b.cov), what='FID', n=a.n, against=b.n, layer=_layer(features), dim=len(a.mean), floor=base)
+    base = (
+        None
+        if floor is None
+        else frechet((c := moments(floor, features, a.n)).mean, c.cov, b.mean, b.cov)
+    )
+    return Score(
+        frechet(a.mean, a.cov, b.mean, b.cov),
+        what="FID",
+        n=a.n,
+        against=b.n,
+        layer=_layer(features),
+        dim=len(a.mean),
+        floor=base,
+    )
 
 # %% ../nbs/04_metrics.ipynb #49a9d1cc
 def mmd2(
-    f:Tensor, g:Tensor, # features [n, d] and [m, d], n and m > 1
-)->float:               # unbiased: around 0 for equal crowds, sometimes below
+    f: Tensor,
+    g: Tensor,  # features [n, d] and [m, d], n and m > 1
+) -> float:  # unbiased: around 0 for equal crowds, sometimes below
     "The squared maximum mean discrepancy under the cubic kernel of KID."
-    kernel = lambda a, b: (a.double()@b.double().T/a.shape[1] + 1)**3
-    within = lambda k: (k.sum() - k.diagonal().sum())/(len(k)*(len(k) - 1))
-    return (within(kernel(f, f)) + within(kernel(g, g)) - 2*kernel(f, g).mean()).item()
+
+    def kernel(a, b):
+        return (a.double() @ b.double().T / a.shape[1] + 1) ** 3
+
+    def within(k):
+        return (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
+
+    return (within(kernel(f, f)) + within(kernel(g, g)) - 2 * kernel(f, g).mean()).item()
+
+
 def _blocks(parts, size):
     "Feature batches cut anew into blocks of `size`; a rest only where there is no whole block."
     held, whole = torch.empty(0), False
     for f in parts:
         held = torch.cat([held, f]) if len(held) else f
-        while len(held) >= size: yield held[:size]; held, whole = held[size:], True
-    if not whole and len(held) > 1: yield held
+        while len(held) >= size:
+            yield held[:size]
+            held, whole = held[size:], True
+    if not whole and len(held) > 1:
+        yield held
+
+
 def kid(
-    fake, real, features, floor=None, # as in `fid`, but no Moments
-    block:int=1000,                   # images of each crowd compared at a time; a rest is left out
-)->Score:                             # around 0 is best
+    fake,
+    real,
+    features,
+    floor=None,  # as in `fid`, but no Moments
+    block: int = 1000,  # images of each crowd compared at a time; a rest is left out
+) -> Score:  # around 0 is best
     "The kernel distance between generated and real images, mean over blocks."
-    fs, gs, rs = [_blocks(_features(v, features), block) if v is not None else None for v in (fake, real, floor)]
+    fs, gs, rs = [
+        _blocks(_features(v, features), block) if v is not None else None
+        for v in (fake, real, floor)
+    ]
     rows, base, n, m = [], [], 0, 0
     for f, g in zip(fs, gs):
-        rows.append(mmd2(f, g)); n += len(f); m += len(g); dim = f.shape[1]
-        if rs is None: continue
-        if len(r := next(rs, f[:0])[:len(f)]) < len(f): raise ValueError(f"the floor needs as many real images as were generated, at least {n:,}")
+        rows.append(mmd2(f, g))
+        n += len(f)
+        m += len(g)
+        dim = f.shape[1]
+        if rs is None:
+            continue
+        if len(r := next(rs, f[:0])[: len(f)]) < len(f):
+            raise ValueError(
+                f"the floor needs as many real images as were generated, at least {n:,}"
+            )
         base.append(mmd2(r, g))
-    if not rows: raise ValueError("KID needs at least 2 images of each kind")
-    return Score(np.mean(rows), what='KID', n=n, against=m, layer=_layer(features), dim=dim, floor=float(np.mean(base)) if base else None,
-                 sd=float(np.std(rows)) if rows[1:] else None)
+    if not rows:
+        raise ValueError("KID needs at least 2 images of each kind")
+    return Score(
+        np.mean(rows),
+        what="KID",
+        n=n,
+        against=m,
+        layer=_layer(features),
+        dim=dim,
+        floor=float(np.mean(base)) if base else None,
+        sd=float(np.std(rows)) if rows[1:] else None,
+    )
 
 # %% ../nbs/04_metrics.ipynb #e96125c2
 def inception_score(
-    fake, features, # generated images, a tensor or batches; a Judge, or any function from images to logits [b, classes]
-    real=None,      # real images, at least as many: what they score at the same n is said too
-)->Score:           # 1 is worst, the number of classes best
+    fake,
+    features,  # generated images, a tensor or batches; a Judge, or any function from images to logits [b, classes]
+    real=None,  # real images, at least as many: what they score at the same n is said too
+) -> Score:  # 1 is worst, the number of classes best
     "How sure the judge is of each image and how varied they are together."
-    logits = getattr(features, 'logits', features)
+    logits = getattr(features, "logits", features)
+
     def score(images, n=None):
-        k, p_sum, neg_h = 0, 0., 0.
+        k, p_sum, neg_h = 0, 0.0, 0.0
         for z in _features(images, logits, n):
-            logp = z.double().log_softmax(1); p = logp.exp()
-            k += len(z); p_sum = p_sum + p.sum(0); neg_h = neg_h + (p*logp).sum()
-        return (neg_h/k - torch.xlogy(p_sum/k, p_sum/k).sum()).exp().item(), k
+            logp = z.double().log_softmax(1)
+            p = logp.exp()
+            k += len(z)
+            p_sum = p_sum + p.sum(0)
+            neg_h = neg_h + (p * logp).sum()
+        return (neg_h / k - torch.xlogy(p_sum / k, p_sum / k).sum()).exp().item(), k
+
     value, k = score(fake)
-    return Score(value, what='Inception Score', n=k, layer=_layer(features), floor=None if real is None else score(real, k)[0], says='real at the same n')
+    return Score(
+        value,
+        what="Inception Score",
+        n=k,
+        layer=_layer(features),
+        floor=None if real is None else score(real, k)[0],
+        says="real at the same n",
+    )
 
 # %% ../nbs/04_metrics.ipynb #d45a98bf
 def _radii(f, k):
     "Distance of each vector to its k-th nearest other one."
-    if len(f) <= k: raise ValueError(f"{len(f)} images have no {k}-th neighbours: more images, or a smaller k")
+    if len(f) <= k:
+        raise ValueError(f"{len(f)} images have no {k}-th neighbours: more images, or a smaller k")
     return torch.cat([torch.cdist(part, f).kthvalue(k + 1, 1).values for part in f.split(1000)])
+
+
 def prdc(
-    fake, real, features, floor=None, # as in `fid`, but no Moments
-    k:int=5,                          # a ball reaches to the k-th neighbour
-)->AttrDict:                          # Scores precision, recall, density, coverage: 1 is good, 0 is bad (density may pass 1)
+    fake,
+    real,
+    features,
+    floor=None,  # as in `fid`, but no Moments
+    k: int = 5,  # a ball reaches to the k-th neighbour
+) -> (
+    AttrDict
+):  # Scores precision, recall, density, coverage: 1 is good, 0 is bad (density may pass 1)
     "How much of the generated looks real, and how much of the real is generated."
-    real = torch.cat(list(_features(real, features))).double(); r_real = _radii(real, k)
+    real = torch.cat(list(_features(real, features))).double()
+    r_real = _radii(real, k)
+
     def four(images, n=None):
         f = torch.cat(list(_features(images, features, n))).double()
         r, hits, recalled, covered = _radii(f, k), 0, 0, 0
         for g, rad in zip(real.split(1000), r_real.split(1000)):
-            d = torch.cdist(g, f); inside = d <= rad[:, None]
-            hits = hits + inside.sum(0); recalled += (d <= r).any(1).sum().item(); covered += inside.any(1).sum().item()
-        return [(hits > 0).double().mean().item(), recalled/len(real), hits.double().mean().item()/k, covered/len(real)], len(f)
+            d = torch.cdist(g, f)
+            inside = d <= rad[:, None]
+            hits = hits + inside.sum(0)
+            recalled += (d <= r).any(1).sum().item()
+            covered += inside.any(1).sum().item()
+        return [
+            (hits > 0).double().mean().item(),
+            recalled / len(real),
+            hits.double().mean().item() / k,
+            covered / len(real),
+        ], len(f)
+
     values, n = four(fake)
-    base = [None]*4 if floor is None else four(floor, n)[0]
+    base = [None] * 4 if floor is None else four(floor, n)[0]
     about = dict(n=n, against=len(real), layer=_layer(features), dim=real.shape[1])
-    return AttrDict({w: Score(v, what=w, floor=b, **about) for w, v, b in zip(('precision', 'recall', 'density', 'coverage'), values, base)})
+    return AttrDict(
+        {
+            w: Score(v, what=w, floor=b, **about)
+            for w, v, b in zip(("precision", "recall", "density", "coverage"), values, base)
+        }
+    )
 
 # %% ../nbs/04_metrics.ipynb #94164d14
 def nearest(
-    x, train, features=None, # images looked up; images to look among, which stream; a Judge or function, by default the pixels
-)->tuple:                    # distance [n], index into train [n]
+    x,
+    train,
+    features=None,  # images looked up; images to look among, which stream; a Judge or function, by default the pixels
+) -> tuple:  # distance [n], index into train [n]
     "The nearest training image of each image."
     get = features or (lambda v: v.flatten(1))
     f = torch.cat(list(_features(x, get))).float()
-    best, index, found, seen = torch.full((len(f),), torch.inf), torch.zeros(len(f), dtype=torch.long), torch.zeros_like(f), 0
+    best, index, found, seen = (
+        torch.full((len(f),), torch.inf),
+        torch.zeros(len(f), dtype=torch.long),
+        torch.zeros_like(f),
+        0,
+    )
     for g in _features(train, get):
-        d, i = torch.cdist(f, g.float()).min(1); closer = d < best
+        d, i = torch.cdist(f, g.float()).min(1)
+        closer = d < best
         best, index = torch.where(closer, d, best), torch.where(closer, i + seen, index)
         found, seen = torch.where(closer[:, None], g.float()[i], found), seen + len(g)
     return (f - found).norm(dim=1), index
+
+
 def memorised(
-    fake, train, held, features=None, # generated images, what their generator was trained on, real images that it was not; as in `nearest`
-)->AttrDict:                          # Scores copies and ratio; distance [n] and index [n] of the nearest training images
+    fake,
+    train,
+    held,
+    features=None,  # generated images, what their generator was trained on, real images that it was not; as in `nearest`
+) -> AttrDict:  # Scores copies and ratio; distance [n] and index [n] of the nearest training images
     "Whether generated images lie closer to the training images than new real ones do."
     (d, i), (new, _) = nearest(fake, train, features), nearest(held, train, features)
-    about = dict(n=len(d), layer=_layer(features) if features else 'pixels', says=f'{len(new):,} new real images:')
-    copies = (d < new.quantile(.01)).double().mean().item(); ratio = (d.median()/new.median()).item()
-    return AttrDict(copies=Score(copies, what='copies', floor=.01, **about), ratio=Score(ratio, what='distance ratio', floor=1., **about), distance=d, index=i)
+    about = dict(
+        n=len(d),
+        layer=_layer(features) if features else "pixels",
+        says=f"{len(new):,} new real images:",
+    )
+    copies = (d < new.quantile(0.01)).double().mean().item()
+    ratio = (d.median() / new.median()).item()
+    return AttrDict(
+        copies=Score(copies, what="copies", floor=0.01, **about),
+        ratio=Score(ratio, what="distance ratio", floor=1.0, **about),
+        distance=d,
+        index=i,
+    )
 
 # %% ../nbs/04_metrics.ipynb #242c3b01
 def inception_features(
-    layer:str='2048', # '64', '192', '768' or '2048' features, 'logits_unbiased' for the Inception Score
-):                    # a function from images [n, 1 or 3, h, w] in [-1, 1] to features; RuntimeError when it cannot be had
+    layer: str = "2048",  # '64', '192', '768' or '2048' features, 'logits_unbiased' for the Inception Score
+):  # a function from images [n, 1 or 3, h, w] in [-1, 1] to features; RuntimeError when it cannot be had
     "The Inception v3 features of published figures."
-    lookup('Inception layer', layer, dict.fromkeys(('64', '192', '768', '2048', 'logits_unbiased')))
+    lookup("Inception layer", layer, dict.fromkeys(("64", "192", "768", "2048", "logits_unbiased")))
     try:
-        v3 = importlib.import_module('torch_fidelity.feature_extractor_inceptionv3')  # not a dependency of the package
-        torch.hub.load_state_dict_from_url(v3.URL_INCEPTION_V3, progress=False, check_hash=True, weights_only=True)
-        net = v3.FeatureExtractorInceptionV3('inception-v3-compat', [layer])
-    except ImportError as e: raise RuntimeError("Inception features need torch-fidelity: pip install torch-fidelity") from e
-    except OSError as e: raise RuntimeError(f"the Inception weights could not be had ({e}). Put {v3.URL_INCEPTION_V3} (91 MB) into "
-        f"{torch.hub.get_dir()}/checkpoints, or measure in the features of a Judge; figures of the two are not comparable") from e
-    def features(x): return net.to(default_device())(to_bytes(x).expand(-1, 3, -1, -1).to(default_device()))[0]
-    features.layer = f'InceptionV3.{layer}'; return features
+        v3 = importlib.import_module(
+            "torch_fidelity.feature_extractor_inceptionv3"
+        )  # not a dependency of the package
+        torch.hub.load_state_dict_from_url(
+            v3.URL_INCEPTION_V3, progress=False, check_hash=True, weights_only=True
+        )
+        net = v3.FeatureExtractorInceptionV3("inception-v3-compat", [layer])
+    except ImportError as e:
+        raise RuntimeError(
+            "Inception features need torch-fidelity: pip install torch-fidelity"
+        ) from e
+    except OSError as e:
+        raise RuntimeError(
+            f"the Inception weights could not be had ({e}). Put {v3.URL_INCEPTION_V3} (91 MB) into "
+            f"{torch.hub.get_dir()}/checkpoints, or measure in the features of a Judge; figures of the two are not comparable"
+        ) from e
+
+    def features(x):
+        return net.to(default_device())(to_bytes(x).expand(-1, 3, -1, -1).to(default_device()))[0]
+
+    features.layer = f"InceptionV3.{layer}"
+    return features

@@ -6,58 +6,85 @@
 __all__ = ['Watch', 'a_distance', 'neighbours', 'layout']
 
 # %% ../nbs/11a_mixing.ipynb #b180792a
-import numpy as np, torch
-from torch import Tensor
+import numpy as np
+import torch
+from fastai.callback.core import Callback
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from fastai.callback.core import Callback
+from torch import Tensor
 
 # %% ../nbs/11a_mixing.ipynb #ea72e2aa
 class Watch(Callback):
     "Call a function at evenly spaced moments of training and keep what it returns."
+
     order = 60
-    def __init__(self,
-        fn,           # learner -> anything
-        times:int=10, # how often: at the end of each such share of training
-    ): self.fn, self.times = fn, times
-    def before_fit(self): self.kept = []
+
+    def __init__(
+        self,
+        fn,  # learner -> anything
+        times: int = 10,  # how often: at the end of each such share of training
+    ):
+        self.fn, self.times = fn, times
+
+    def before_fit(self):
+        self.kept = []
+
     def after_batch(self):
-        if self.training and (self.pct_train + 1e-6)*self.times >= len(self.kept) + 1: self.kept.append(self.fn(self.learn))
+        if self.training and (self.pct_train + 1e-6) * self.times >= len(self.kept) + 1:
+            self.kept.append(self.fn(self.learn))
 
 # %% ../nbs/11a_mixing.ipynb #0779d602
 def _check(fs, ft):
-    if fs.ndim != 2 or fs.shape != ft.shape: raise ValueError(f'features {list(fs.shape)} and {list(ft.shape)}: as many points [n, length] of each domain are wanted')
-    return torch.cat([fs, ft]).float(), (torch.arange(2*len(fs)) >= len(fs)).long()
+    if fs.ndim != 2 or fs.shape != ft.shape:
+        raise ValueError(
+            f"features {list(fs.shape)} and {list(ft.shape)}: as many points [n, length] of each domain are wanted"
+        )
+    return torch.cat([fs, ft]).float(), (torch.arange(2 * len(fs)) >= len(fs)).long()
+
 
 def a_distance(
-    fs:Tensor,    # features of the source [n, length]
-    ft:Tensor,    # of the target, as many
-    seed:int=0,   # of the halves
-)->float:         # about 0 (cannot be told apart) to 2
+    fs: Tensor,  # features of the source [n, length]
+    ft: Tensor,  # of the target, as many
+    seed: int = 0,  # of the halves
+) -> float:  # about 0 (cannot be told apart) to 2
     "The proxy A-distance of two domains, by logistic regression."
-    f, domain = _check(fs, ft); i = torch.randperm(len(f), generator=torch.Generator().manual_seed(seed)); a, b = i.chunk(2)
-    judge = make_pipeline(StandardScaler(), LogisticRegression(C=.01, max_iter=300)).fit(f[a], domain[a])
-    return 2*(1 - 2*float((judge.predict(f[b]) != domain[b].numpy()).mean()))
+    f, domain = _check(fs, ft)
+    i = torch.randperm(len(f), generator=torch.Generator().manual_seed(seed))
+    a, b = i.chunk(2)
+    judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300)).fit(
+        f[a], domain[a]
+    )
+    return 2 * (1 - 2 * float((judge.predict(f[b]) != domain[b].numpy()).mean()))
+
 
 def neighbours(
-    fs:Tensor, ft:Tensor, # as in `a_distance`
-)->float:                 # .5 (mixed) to 1 (apart)
+    fs: Tensor,
+    ft: Tensor,  # as in `a_distance`
+) -> float:  # .5 (mixed) to 1 (apart)
     "How often a point's nearest neighbour is of its own domain."
-    f, domain = _check(fs, ft); near = torch.cdist(f, f).fill_diagonal_(float('inf')).argmin(1)
+    f, domain = _check(fs, ft)
+    near = torch.cdist(f, f).fill_diagonal_(float("inf")).argmin(1)
     return (domain[near] == domain).float().mean().item()
 
 # %% ../nbs/11a_mixing.ipynb #f394de63
 def layout(
-    f:Tensor,               # features [n, length], 2 to 2,000 of them; more raise ValueError
-    start=None,             # where the points begin [n, 2]; by default their two principal components
-    perplexity:float=30.,   # about how many neighbours count
-    seed:int=0,             # of what is random
-)->np.ndarray:              # [n, 2]
+    f: Tensor,  # features [n, length], 2 to 2,000 of them; more raise ValueError
+    start=None,  # where the points begin [n, 2]; by default their two principal components
+    perplexity: float = 30.0,  # about how many neighbours count
+    seed: int = 0,  # of what is random
+) -> np.ndarray:  # [n, 2]
     "Points in the plane by t-SNE, after a PCA to at most 50 dimensions."
-    if not 2 <= len(f) <= 2000: raise ValueError(f'{len(f)} points: t-SNE draws 2 to 2,000; take a sample')
-    f = f.float().numpy(); f = PCA(min(50, *f.shape), random_state=seed).fit_transform(f)
-    start = f[:, :2] if start is None else start; start = start/max(start[:, 0].std(), 1e-12)*1e-4
-    return TSNE(perplexity=min(perplexity, (len(f) - 1)/3), init=start.astype(np.float32), random_state=seed).fit_transform(f)
+    if not 2 <= len(f) <= 2000:
+        raise ValueError(f"{len(f)} points: t-SNE draws 2 to 2,000; take a sample")
+    f = f.float().numpy()
+    f = PCA(min(50, *f.shape), random_state=seed).fit_transform(f)
+    start = f[:, :2] if start is None else start
+    start = start / max(start[:, 0].std(), 1e-12) * 1e-4
+    return TSNE(
+        perplexity=min(perplexity, (len(f) - 1) / 3),
+        init=start.astype(np.float32),
+        random_state=seed,
+    ).fit_transform(f)

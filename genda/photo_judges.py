@@ -7,40 +7,73 @@ __all__ = ['Residual', 'photo_net', 'Jitter']
 
 # %% ../nbs/04d_photo_judges.ipynb #ef4d159f
 from collections import OrderedDict
-import torch, torch.nn.functional as F
-from torch import nn
+
+import torch
+import torch.nn.functional as F
 from fastai.callback.core import Callback
+from torch import nn
+
 from .metrics import NETS, _conv
 
 # %% ../nbs/04d_photo_judges.ipynb #5165da83
 class Residual(nn.Module):
     "Two convolutions that add to what they are given."
-    def __init__(self,
-        channels:int, # of the images that come in and go out
-    ): super().__init__(); self.body = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
-    def forward(self, x): return x + self.body(x)
+
+    def __init__(
+        self,
+        channels: int,  # of the images that come in and go out
+    ):
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
+
+    def forward(self, x):
+        return x + self.body(x)
+
 
 def photo_net(
-    channels:int=3, outputs:int=10, # of the images; classes or attributes
-)->nn.Sequential: # [n, channels, h, w] of any size -> logits [n, outputs]; all but the last layer gives the features [n, 128]
+    channels: int = 3,
+    outputs: int = 10,  # of the images; classes or attributes
+) -> nn.Sequential:  # [n, channels, h, w] of any size -> logits [n, outputs]; all but the last layer gives the features [n, 128]
     "The network of the judges of photographs, untrained."
-    return nn.Sequential(OrderedDict(
-        conv1=_conv(channels, 32), conv2=_conv(32, 64, 3, 2), add1=Residual(64), conv3=_conv(64, 128, 3, 2), add2=Residual(128),
-        pool=nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(.1)), head=nn.Linear(128, outputs)))
+    return nn.Sequential(
+        OrderedDict(
+            conv1=_conv(channels, 32),
+            conv2=_conv(32, 64, 3, 2),
+            add1=Residual(64),
+            conv3=_conv(64, 128, 3, 2),
+            add2=Residual(128),
+            pool=nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.1)),
+            head=nn.Linear(128, outputs),
+        )
+    )
 
-NETS['photo'] = lambda card: photo_net(card['channels'], len(card['names']))
+
+NETS["photo"] = lambda card: photo_net(card["channels"], len(card["names"]))
 
 # %% ../nbs/04d_photo_judges.ipynb #5b805536
 class Jitter(Callback):
     "Move each training image at random, and mirror it half of the time."
-    def __init__(self,
-        far:int=4,        # by up to so many pixels each way
-        mirror:bool=True, # left to right, half of the time?
-    ): super().__init__(); self.far, self.mirror = far, mirror
+
+    def __init__(
+        self,
+        far: int = 4,  # by up to so many pixels each way
+        mirror: bool = True,  # left to right, half of the time?
+    ):
+        super().__init__()
+        self.far, self.mirror = far, mirror
+
     def before_batch(self):
-        if not self.training: return
-        x, k = self.x, 2*self.far + 1; n, _, h, w = x.shape
-        i, j = [torch.randint(k, (n, 1), device=x.device) + torch.arange(side, device=x.device) for side in (h, w)]
-        if self.mirror: j = torch.where(torch.rand(n, 1, device=x.device) < .5, j.flip(1), j)
-        p = F.pad(x, (self.far,)*4, mode='reflect').permute(0, 2, 3, 1)
-        self.learn.xb = (p[torch.arange(n)[:, None, None], i[:, :, None], j[:, None]].permute(0, 3, 1, 2),)
+        if not self.training:
+            return
+        x, k = self.x, 2 * self.far + 1
+        n, _, h, w = x.shape
+        i, j = [
+            torch.randint(k, (n, 1), device=x.device) + torch.arange(side, device=x.device)
+            for side in (h, w)
+        ]
+        if self.mirror:
+            j = torch.where(torch.rand(n, 1, device=x.device) < 0.5, j.flip(1), j)
+        p = F.pad(x, (self.far,) * 4, mode="reflect").permute(0, 2, 3, 1)
+        self.learn.xb = (
+            p[torch.arange(n)[:, None, None], i[:, :, None], j[:, None]].permute(0, 3, 1, 2),
+        )

@@ -11,237 +11,658 @@ from functools import partial
 from io import BytesIO
 from itertools import permutations
 from pathlib import Path
-import numpy as np, pandas as pd, torch
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.data.core import DataLoaders
+from fastcore.basics import AttrDict
 from PIL import Image
 from torchvision import datasets as tv
-from fastcore.basics import AttrDict
-from fastai.data.core import DataLoaders
+
 from .core import lookup, settings
-from .images import carve
-from .files import DataError, cached, fetch, same_classes, search
-from .formats import count_classes, find, is_image, kept, members, read_arrays, read_batches, read_classes
 from .data import SETS, _photo_files, blend, digits, domain_dls, load_raw, ready, register
+from .files import DataError, cached, fetch, same_classes, search
+from genda.formats import (
+    count_classes,
+    find,
+    is_image,
+    kept,
+    members,
+    read_arrays,
+    read_batches,
+    read_classes,
+)
+from .images import carve
 
 # %% ../nbs/01e_photos.ipynb #7ed5ea2b
-_C10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
-_C100 = '''apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle caterpillar cattle
-    chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
-    keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter
-    palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
-    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip
-    turtle wardrobe whale willow_tree wolf woman worm'''.split()
+_C10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+_C100 = [
+    "apple",
+    "aquarium_fish",
+    "baby",
+    "bear",
+    "beaver",
+    "bed",
+    "bee",
+    "beetle",
+    "bicycle",
+    "bottle",
+    "bowl",
+    "boy",
+    "bridge",
+    "bus",
+    "butterfly",
+    "camel",
+    "can",
+    "castle",
+    "caterpillar",
+    "cattle",
+    "chair",
+    "chimpanzee",
+    "clock",
+    "cloud",
+    "cockroach",
+    "couch",
+    "crab",
+    "crocodile",
+    "cup",
+    "dinosaur",
+    "dolphin",
+    "elephant",
+    "flatfish",
+    "forest",
+    "fox",
+    "girl",
+    "hamster",
+    "house",
+    "kangaroo",
+    "keyboard",
+    "lamp",
+    "lawn_mower",
+    "leopard",
+    "lion",
+    "lizard",
+    "lobster",
+    "man",
+    "maple_tree",
+    "motorcycle",
+    "mountain",
+    "mouse",
+    "mushroom",
+    "oak_tree",
+    "orange",
+    "orchid",
+    "otter",
+    "palm_tree",
+    "pear",
+    "pickup_truck",
+    "pine_tree",
+    "plain",
+    "plate",
+    "poppy",
+    "porcupine",
+    "possum",
+    "rabbit",
+    "raccoon",
+    "ray",
+    "road",
+    "rocket",
+    "rose",
+    "sea",
+    "seal",
+    "shark",
+    "shrew",
+    "skunk",
+    "skyscraper",
+    "snail",
+    "snake",
+    "spider",
+    "squirrel",
+    "streetcar",
+    "sunflower",
+    "sweet_pepper",
+    "table",
+    "tank",
+    "telephone",
+    "television",
+    "tiger",
+    "tractor",
+    "train",
+    "trout",
+    "tulip",
+    "turtle",
+    "wardrobe",
+    "whale",
+    "willow_tree",
+    "wolf",
+    "woman",
+    "worm",
+]
 
 # %% ../nbs/01e_photos.ipynb #729691a7
-def _cifar_path(name, cls): return find(cls.base_folder, cls.filename, f'{name}.zip', name)
+def _cifar_path(name, cls):
+    return find(cls.base_folder, cls.filename, f"{name}.zip", name)
+
+
 def _cifar_size(name, cls):
     path = _cifar_path(name, cls)
-    return count_classes(path, ('train', 'test')) if path and path.stem == name else 60_000
+    return count_classes(path, ("train", "test")) if path and path.stem == name else 60_000
+
 
 def _cifar(name, cls, names, split):
-    part = 'test' if split == 'test' else 'train'
-    path = _cifar_path(name, cls) or fetch([cls.url], settings().data/cls.filename, cls.tgz_md5)
-    files = [f for f, _ in (cls.test_list if part == 'test' else cls.train_list)]
-    make = partial(read_classes, path, part, names, 32) if path.stem == name else partial(read_batches, path, files, len(names))
-    return carve(*kept(name, [path], make, part, again=path.name == cls.filename), split, published=True)
+    part = "test" if split == "test" else "train"
+    path = _cifar_path(name, cls) or fetch([cls.url], settings().data / cls.filename, cls.tgz_md5)
+    files = [f for f, _ in (cls.test_list if part == "test" else cls.train_list)]
+    make = (
+        partial(read_classes, path, part, names, 32)
+        if path.stem == name
+        else partial(read_batches, path, files, len(names))
+    )
+    return carve(
+        *kept(name, [path], make, part, again=path.name == cls.filename), split, published=True
+    )
 
-for _name, _cls, _names, _instead in (('cifar10', tv.CIFAR10, _C10, 'mnistm'), ('cifar100', tv.CIFAR100, _C100, 'mnistm100')):
-    register(_name, 'download', partial(_cifar_size, _name, _cls), 32, len(_names), 'Krizhevsky 2009; published 50,000 for training, 10,000 for test',
-             'none stated', names=_names, ready=partial(lambda *a: _cifar_path(*a) is not None, _name, _cls), instead=_instead)(partial(_cifar, _name, _cls, _names))
+
+for _name, _cls, _names, _instead in (
+    ("cifar10", tv.CIFAR10, _C10, "mnistm"),
+    ("cifar100", tv.CIFAR100, _C100, "mnistm100"),
+):
+    register(
+        _name,
+        "download",
+        partial(_cifar_size, _name, _cls),
+        32,
+        len(_names),
+        "Krizhevsky 2009; published 50,000 for training, 10,000 for test",
+        "none stated",
+        names=_names,
+        ready=partial(lambda *a: _cifar_path(*a) is not None, _name, _cls),
+        instead=_instead,
+    )(partial(_cifar, _name, _cls, _names))
 
 # %% ../nbs/01e_photos.ipynb #80d36dff
-@register('mnistm100', 'generated', lambda: SETS[digits()].images, 32, 100, lambda: f"numbers of two digits, made as {SETS['mnistm'].source()}; stands in for CIFAR-100",
-          lambda: SETS['mnistm'].licence(), names=[f'{i:02d}' for i in range(100)])
+@register(
+    "mnistm100",
+    "generated",
+    lambda: SETS[digits()].images,
+    32,
+    100,
+    lambda: f"numbers of two digits, made as {SETS['mnistm'].source()}; stands in for CIFAR-100",
+    lambda: SETS["mnistm"].licence(),
+    names=[f"{i:02d}" for i in range(100)],
+)
 def _numbers(split, blend_seed=0):
     photos = _photo_files()[1]
+
     def make():
-        (x, y), rng = load_raw(digits(), split, size=16), np.random.RandomState([blend_seed, ('train', 'valid', 'test').index(split)])
-        other = rng.permutation(len(y)); pair = torch.nn.functional.pad(torch.cat([x, x[other]], 3), (0, 0, 8, 8))
-        return blend(pair, [np.asarray(Image.open(f).convert('RGB')) for f in photos], rng.randint(2**31)), 10*y + y[other]
-    return cached('mnistm100', make, split, digits(), blend_seed, [(f.name, f.stat().st_size) for f in photos])
+        (x, y), rng = (
+            load_raw(digits(), split, size=16),
+            np.random.RandomState([blend_seed, ("train", "valid", "test").index(split)]),
+        )
+        other = rng.permutation(len(y))
+        pair = torch.nn.functional.pad(torch.cat([x, x[other]], 3), (0, 0, 8, 8))
+        return blend(
+            pair, [np.asarray(Image.open(f).convert("RGB")) for f in photos], rng.randint(2**31)
+        ), 10 * y + y[other]
+
+    return cached(
+        "mnistm100", make, split, digits(), blend_seed, [(f.name, f.stat().st_size) for f in photos]
+    )
 
 # %% ../nbs/01e_photos.ipynb #e7bf5518
-_SVHN = type('SVHN', (tv.SVHN,), dict(_check_integrity=lambda self: True))  # its checksum is asked for when the file is fetched
-def _svhn_path(part): name = tv.SVHN.split_list[part][1]; return find(name, f'svhn/{name}', f'SVHN/{name}')
+_SVHN = type(
+    "SVHN", (tv.SVHN,), dict(_check_integrity=lambda self: True)
+)  # its checksum is asked for when the file is fetched
 
-@register('svhn', 'download', 99_289, 32, 10, 'Street View House Numbers (Netzer et al. 2011); published 73,257 for training, 26,032 for test',
-          'non-commercial use', ready=lambda: all(map(_svhn_path, ('train', 'test'))), instead='mnistm')
+
+def _svhn_path(part):
+    name = tv.SVHN.split_list[part][1]
+    return find(name, f"svhn/{name}", f"SVHN/{name}")
+
+
+@register(
+    "svhn",
+    "download",
+    99_289,
+    32,
+    10,
+    "Street View House Numbers (Netzer et al. 2011); published 73,257 for training, 26,032 for test",
+    "non-commercial use",
+    ready=lambda: all(map(_svhn_path, ("train", "test"))),
+    instead="mnistm",
+)
 def _svhn(split):
-    part = 'test' if split == 'test' else 'train'; url, name, md5 = tv.SVHN.split_list[part]
-    path = _svhn_path(part) or fetch([url], settings().data/name, md5)
+    part = "test" if split == "test" else "train"
+    url, name, md5 = tv.SVHN.split_list[part]
+    path = _svhn_path(part) or fetch([url], settings().data / name, md5)
+
     def parse():
         d = _SVHN(path.parent, part)
-        if d.data.dtype != np.uint8 or d.data.shape != (len(d.labels), 3, 32, 32) or not set(d.labels.tolist()) <= set(range(10)):
-            raise ValueError(f'X {d.data.dtype} {d.data.shape} with {len(d.labels)} labels')
+        if (
+            d.data.dtype != np.uint8
+            or d.data.shape != (len(d.labels), 3, 32, 32)
+            or not set(d.labels.tolist()) <= set(range(10))
+        ):
+            raise ValueError(f"X {d.data.dtype} {d.data.shape} with {len(d.labels)} labels")
         return d.data, d.labels
-    return carve(*kept('svhn', [path], parse, part, again=True), split, published=True)
+
+    return carve(*kept("svhn", [path], parse, part, again=True), split, published=True)
 
 # %% ../nbs/01e_photos.ipynb #474893c9
-_ATTR = '''5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair
-    Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes
-    No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings
-    Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young'''.split()
+_ATTR = [
+    "5_o_Clock_Shadow",
+    "Arched_Eyebrows",
+    "Attractive",
+    "Bags_Under_Eyes",
+    "Bald",
+    "Bangs",
+    "Big_Lips",
+    "Big_Nose",
+    "Black_Hair",
+    "Blond_Hair",
+    "Blurry",
+    "Brown_Hair",
+    "Bushy_Eyebrows",
+    "Chubby",
+    "Double_Chin",
+    "Eyeglasses",
+    "Goatee",
+    "Gray_Hair",
+    "Heavy_Makeup",
+    "High_Cheekbones",
+    "Male",
+    "Mouth_Slightly_Open",
+    "Mustache",
+    "Narrow_Eyes",
+    "No_Beard",
+    "Oval_Face",
+    "Pale_Skin",
+    "Pointy_Nose",
+    "Receding_Hairline",
+    "Rosy_Cheeks",
+    "Sideburns",
+    "Smiling",
+    "Straight_Hair",
+    "Wavy_Hair",
+    "Wearing_Earrings",
+    "Wearing_Hat",
+    "Wearing_Lipstick",
+    "Wearing_Necklace",
+    "Wearing_Necktie",
+    "Young",
+]
+
 
 def _lines(path):
-    try: return Path(path).read_text(encoding='utf-8').rstrip().splitlines()
-    except ValueError as e: raise DataError(f'{path} is no text: {e}') from None
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip().splitlines()
+    except ValueError as e:
+        raise DataError(f"{path} is no text: {e}") from None
+
 
 def read_attributes(
-    path,   # list_attr_celeba.txt: a line with the count, one with forty names, then a file name and forty times 1 or -1 a line
-)->dict:    # file name -> list of forty 0 or 1; DataError names the line that is wrong
+    path,  # list_attr_celeba.txt: a line with the count, one with forty names, then a file name and forty times 1 or -1 a line
+) -> dict:  # file name -> list of forty 0 or 1; DataError names the line that is wrong
     "The attributes of CelebA, by file name."
-    count, head, *lines = _lines(path) + ['']*2; lines, rows = lines[:-2], {}
-    if head.split() != _ATTR: raise DataError(f'{path}: line 2 does not hold the {len(_ATTR)} names of CelebA')
+    count, head, *lines = _lines(path) + [""] * 2
+    lines, rows = lines[:-2], {}
+    if head.split() != _ATTR:
+        raise DataError(f"{path}: line 2 does not hold the {len(_ATTR)} names of CelebA")
     for i, l in enumerate(lines, 3):
-        f, *v = l.split() or ['']
-        if len(v) != len(_ATTR) or not set(v) <= {'1', '-1'}: raise DataError(f'{path}: line {i} ({f}) is not a name and {len(_ATTR)} times 1 or -1')
-        rows[f] = [int(k == '1') for k in v]
+        f, *v = l.split() or [""]
+        if len(v) != len(_ATTR) or not set(v) <= {"1", "-1"}:
+            raise DataError(f"{path}: line {i} ({f}) is not a name and {len(_ATTR)} times 1 or -1")
+        rows[f] = [int(k == "1") for k in v]
     if {count.strip()} != {str(len(lines)), str(len(rows))}:
-        raise DataError(f'{path} announces {count} rows and holds {len(lines)}, for {len(rows)} images')
+        raise DataError(
+            f"{path} announces {count} rows and holds {len(lines)}, for {len(rows)} images"
+        )
     return rows
+
 
 def _read_parts(path):
     "The published part of each image: file name -> '0' for train, '1' for valid, '2' for test."
     cells = [l.split() for l in _lines(path)]
     for i, c in enumerate(cells, 1):
-        if len(c) != 2 or c[1] not in ('0', '1', '2'): raise DataError(f'{path}: line {i} is not a name and 0, 1 or 2')
+        if len(c) != 2 or c[1] not in ("0", "1", "2"):
+            raise DataError(f"{path}: line {i} is not a name and 0, 1 or 2")
     return dict(cells)
 
 # %% ../nbs/01e_photos.ipynb #6ae810ce
-CROPS = dict(sde=(19, 39, 159, 179), ddim=(25, 57, 153, 185))  # left, top, right, bottom in 178 x 218
+CROPS = dict(
+    sde=(19, 39, 159, 179), ddim=(25, 57, 153, 185)
+)  # left, top, right, bottom in 178 x 218
+
 
 def crop_face(
-    image:Image.Image, # aligned, 178 x 218 or in that proportion; else ValueError
-    size:int=64,       # side in px of the result
-    crop:str='sde',    # 'sde': the central 140 x 140 (Song et al. 2021); 'ddim': 128 x 128 around (89, 121) (Song, Meng, Ermon 2021)
-)->Image.Image:        # RGB, size x size
+    image: Image.Image,  # aligned, 178 x 218 or in that proportion; else ValueError
+    size: int = 64,  # side in px of the result
+    crop: str = "sde",  # 'sde': the central 140 x 140 (Song et al. 2021); 'ddim': 128 x 128 around (89, 121) (Song, Meng, Ermon 2021)
+) -> Image.Image:  # RGB, size x size
     "The square of an aligned face, antialiased."
-    (w, h), box = image.size, lookup('crop', crop, CROPS)
-    if abs(h/w - 218/178) > .01: raise ValueError(f'{w}x{h} px: an aligned face is 178x218')
-    return image.convert('RGB').resize((size, size), Image.Resampling.BILINEAR, box=[v*w/178 for v in box])
+    (w, h), box = image.size, lookup("crop", crop, CROPS)
+    if abs(h / w - 218 / 178) > 0.01:
+        raise ValueError(f"{w}x{h} px: an aligned face is 178x218")
+    return image.convert("RGB").resize(
+        (size, size), Image.Resampling.BILINEAR, box=[v * w / 178 for v in box]
+    )
 
 # %% ../nbs/01e_photos.ipynb #678870d8
-_DRIVE = 'https://drive.usercontent.google.com/download?export=download&confirm=t&id='
-_IMAGES, _ROWS, _PARTS = 'img_align_celeba.zip', 'list_attr_celeba.txt', 'list_eval_partition.txt'
+_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+_IMAGES, _ROWS, _PARTS = "img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt"
+
 
 def read_celeba(
-    images, rows, parts,      # the folder or zip of images, list_attr_celeba.txt, list_eval_partition.txt or None
-    split:str,                # 'train', 'valid' or 'test'
-    size:int=64, crop:str='sde', # as in `crop_face`
-)->tuple:                     # uint8 [n, size, size, 3], attributes [n, 40]; DataError names an image without a row, or one that is none
+    images,
+    rows,
+    parts,  # the folder or zip of images, list_attr_celeba.txt, list_eval_partition.txt or None
+    split: str,  # 'train', 'valid' or 'test'
+    size: int = 64,
+    crop: str = "sde",  # as in `crop_face`
+) -> tuple:  # uint8 [n, size, size, 3], attributes [n, 40]; DataError names an image without a row, or one that is none
     "Aligned faces and their attributes: of a published part, or all of them where `parts` is None."
     attr, part, x, y = read_attributes(rows), _read_parts(parts) if parts else {}, [], []
-    k = dict(train='0', valid='1', test='2')[split]; ours = lambda f: part.get(f, k) == k
-    found, n = members(images, lambda name: is_image(name) and ours(name.split('/')[-1])), sum(map(ours, attr))
-    if n > 5000: print(f'decoding {n:,} images of {images}, once')
+    k = dict(train="0", valid="1", test="2")[split]
+
+    def ours(f):
+        return part.get(f, k) == k
+
+    found, n = (
+        members(images, lambda name: is_image(name) and ours(name.split("/")[-1])),
+        sum(map(ours, attr)),
+    )
+    if n > 5000:
+        print(f"decoding {n:,} images of {images}, once")
     for name, content in found:
-        f = name.split('/')[-1]
+        f = name.split("/")[-1]
         for file, table in ((rows, attr), (parts, part or attr)):
-            if f not in table: raise DataError(f'{images}: {name} has no row in {file}')
-        try: x.append(np.asarray(crop_face(Image.open(BytesIO(content)), size, crop)))
-        except Exception as e: raise DataError(f'{images}: {name} is no aligned face that can be read ({e})') from None
+            if f not in table:
+                raise DataError(f"{images}: {name} has no row in {file}")
+        try:
+            x.append(np.asarray(crop_face(Image.open(BytesIO(content)), size, crop)))
+        except Exception as e:
+            raise DataError(f"{images}: {name} is no aligned face that can be read ({e})") from None
         y.append(attr[f])
-    if not x: raise DataError(f'{images} holds no images of this part ({split})')
-    if n > len(x): warnings.warn(f'{images} holds {len(x):,} of the {n:,} images ({split}) that {rows} names')
+    if not x:
+        raise DataError(f"{images} holds no images of this part ({split})")
+    if n > len(x):
+        warnings.warn(f"{images} holds {len(x):,} of the {n:,} images ({split}) that {rows} names")
     return np.stack(x), np.array(y)
+
 
 def _celeba_files(folder=None):
     "Where the arrays, or images, attributes and parts, of CelebA lie; None what does not."
-    roots = [Path(folder).expanduser()] if folder else [*search('celeba'), *search('CelebA')]
-    first = lambda *names: next((r/n for r in roots for n in names if (r/n).exists()), None)
-    images = first(_IMAGES[:-4], _IMAGES) or next((r for r in roots if any(r.glob('*.jpg'))), None)
-    return None if images or folder else find('celeba64.npz', 'celeba.npz'), images, first(_ROWS), first(_PARTS)
+    roots = [Path(folder).expanduser()] if folder else [*search("celeba"), *search("CelebA")]
+
+    def first(*names):
+        return next((r / n for r in roots for n in names if (r / n).exists()), None)
+
+    images = first(_IMAGES[:-4], _IMAGES) or next((r for r in roots if any(r.glob("*.jpg"))), None)
+    return (
+        None if images or folder else find("celeba64.npz", "celeba.npz"),
+        images,
+        first(_ROWS),
+        first(_PARTS),
+    )
 
 # %% ../nbs/01e_photos.ipynb #e48db40d
 def _celeba_fetch(name):
     "One file of CelebA from Google Drive, or how to put it there by hand."
-    dest = settings().data/'celeba'/name; code, md5 = next((c, m) for c, m, n in tv.CelebA.file_list if n == name)
-    try: return fetch([_DRIVE + code], dest, md5)
+    dest = settings().data / "celeba" / name
+    code, md5 = next((c, m) for c, m, n in tv.CelebA.file_list if n == name)
+    try:
+        return fetch([_DRIVE + code], dest, md5)
     except DataError as e:
-        raise DataError(f'{e}\nGoogle Drive often refuses. By hand: get {_IMAGES}, {_ROWS} and {_PARTS} by way of '
-                        f'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and put them as they are into {dest.parent}.') from None
+        raise DataError(
+            f"{e}\nGoogle Drive often refuses. By hand: get {_IMAGES}, {_ROWS} and {_PARTS} by way of "
+            f"https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and put them as they are into {dest.parent}."
+        ) from None
 
-def _celeba_size(): arrays = _celeba_files()[0]; return len(read_arrays(arrays, 'x', 'attr')[1]) if arrays else 202_599
-def _celeba_ready(): arrays, images, rows, _ = _celeba_files(); return bool(arrays or images and rows)
+
+def _celeba_size():
+    arrays = _celeba_files()[0]
+    return len(read_arrays(arrays, "x", "attr")[1]) if arrays else 202_599
+
+
+def _celeba_ready():
+    arrays, images, rows, _ = _celeba_files()
+    return bool(arrays or (images and rows))
+
 
 def _celeba_arrays(path):
-    x, y = read_arrays(path, 'x', 'attr')
-    with np.load(path, allow_pickle=False) as f: names = f['names'].tolist() if 'names' in f.files else _ATTR
-    if names != _ATTR or y.shape[1:] != (len(_ATTR),) or not set(np.unique(y).tolist()) <= {-1, 0, 1}:
-        raise DataError(f"{path}: attr {y.shape} of {y.min()} to {y.max()}: wanted [n, {len(_ATTR)}] of 0 (or -1) and 1, with CelebA's names in its order")
+    x, y = read_arrays(path, "x", "attr")
+    with np.load(path, allow_pickle=False) as f:
+        names = f["names"].tolist() if "names" in f.files else _ATTR
+    if (
+        names != _ATTR
+        or y.shape[1:] != (len(_ATTR),)
+        or not set(np.unique(y).tolist()) <= {-1, 0, 1}
+    ):
+        raise DataError(
+            f"{path}: attr {y.shape} of {y.min()} to {y.max()}: wanted [n, {len(_ATTR)}] of 0 (or -1) and 1, with CelebA's names in its order"
+        )
     return x, (y > 0).astype(np.uint8)
 
-@register('celeba', 'download', _celeba_size, 64, 40, 'CelebA, aligned (Liu, Luo, Wang, Tang 2015); 40 attributes', 'non-commercial research; not to be passed on',
-          names=_ATTR, ready=_celeba_ready, instead='faces')
+
+@register(
+    "celeba",
+    "download",
+    _celeba_size,
+    64,
+    40,
+    "CelebA, aligned (Liu, Luo, Wang, Tang 2015); 40 attributes",
+    "non-commercial research; not to be passed on",
+    names=_ATTR,
+    ready=_celeba_ready,
+    instead="faces",
+)
 def _celeba(split, size=64, crop=None, folder=None):
     arrays, images, rows, parts = _celeba_files(folder)
-    if arrays and crop: raise ValueError(f'crop={crop!r} needs the images: the faces of {arrays} are already cut')
-    if arrays: return carve(*kept('celeba', [arrays], partial(_celeba_arrays, arrays)), split)
-    lookup('crop', crop := crop or 'sde', CROPS)
-    if folder and not (images and rows): raise DataError(f'{folder} lacks {_ROWS if images else "img_align_celeba, its zip, or .jpg files"}')
-    if not images: images, parts = _celeba_fetch(_IMAGES), parts or _celeba_fetch(_PARTS)
+    if arrays and crop:
+        raise ValueError(f"crop={crop!r} needs the images: the faces of {arrays} are already cut")
+    if arrays:
+        return carve(*kept("celeba", [arrays], partial(_celeba_arrays, arrays)), split)
+    lookup("crop", crop := crop or "sde", CROPS)
+    if folder and not (images and rows):
+        raise DataError(
+            f"{folder} lacks {_ROWS if images else 'img_align_celeba, its zip, or .jpg files'}"
+        )
+    if not images:
+        images, parts = _celeba_fetch(_IMAGES), parts or _celeba_fetch(_PARTS)
     rows = rows or _celeba_fetch(_ROWS)
     make = partial(read_celeba, images, rows, parts, split, size, crop)
-    x, y = kept('celeba', [p for p in (images, rows, parts) if p], make, parts and split, size, crop)
+    x, y = kept(
+        "celeba", [p for p in (images, rows, parts) if p], make, parts and split, size, crop
+    )
     return (x, y) if parts else carve(x, y, split)
 
 # %% ../nbs/01e_photos.ipynb #d757fa69
-_HOME = '''Alarm_Clock Backpack Batteries Bed Bike Bottle Bucket Calculator Calendar Candles Chair Clipboards Computer Couch Curtains Desk_Lamp Drill
-    Eraser Exit_Sign Fan File_Cabinet Flipflops Flowers Folder Fork Glasses Hammer Helmet Kettle Keyboard Knives Lamp_Shade Laptop Marker Monitor
-    Mop Mouse Mug Notebook Oven Pan Paper_Clip Pen Pencil Postit_Notes Printer Push_Pin Radio Refrigerator Ruler Scissors Screwdriver Shelf Sink
-    Sneakers Soda Speaker Spoon TV Table Telephone ToothBrush Toys Trash_Can Webcam'''.split()
+_HOME = [
+    "Alarm_Clock",
+    "Backpack",
+    "Batteries",
+    "Bed",
+    "Bike",
+    "Bottle",
+    "Bucket",
+    "Calculator",
+    "Calendar",
+    "Candles",
+    "Chair",
+    "Clipboards",
+    "Computer",
+    "Couch",
+    "Curtains",
+    "Desk_Lamp",
+    "Drill",
+    "Eraser",
+    "Exit_Sign",
+    "Fan",
+    "File_Cabinet",
+    "Flipflops",
+    "Flowers",
+    "Folder",
+    "Fork",
+    "Glasses",
+    "Hammer",
+    "Helmet",
+    "Kettle",
+    "Keyboard",
+    "Knives",
+    "Lamp_Shade",
+    "Laptop",
+    "Marker",
+    "Monitor",
+    "Mop",
+    "Mouse",
+    "Mug",
+    "Notebook",
+    "Oven",
+    "Pan",
+    "Paper_Clip",
+    "Pen",
+    "Pencil",
+    "Postit_Notes",
+    "Printer",
+    "Push_Pin",
+    "Radio",
+    "Refrigerator",
+    "Ruler",
+    "Scissors",
+    "Screwdriver",
+    "Shelf",
+    "Sink",
+    "Sneakers",
+    "Soda",
+    "Speaker",
+    "Spoon",
+    "TV",
+    "Table",
+    "Telephone",
+    "ToothBrush",
+    "Toys",
+    "Trash_Can",
+    "Webcam",
+]
 
 FAMILIES = dict(
-    pacs=AttrDict(domains=dict(photo=('photo', 1670), art=('art_painting', 2048), cartoon=('cartoon', 2344), sketch=('sketch', 3929)),
-        names='dog elephant giraffe guitar horse house person'.split(), places=('pacs.zip', 'pacs64.zip', 'PACS.zip', 'pacs', 'PACS'),
-        source='Li, Yang, Song, Hospedales 2017', licence='none stated'),
-    officehome=AttrDict(domains=dict(art=('art', 2427), clipart=('clipart', 4365), product=('product', 4439), realworld=('realworld', 4357)), names=_HOME,
-        places=[f'{n}{e}' for n in ('officehome', 'OfficeHome', 'OfficeHomeDataset_10072016') for e in ('.zip', '')],
-        source='Office-Home (Venkateswara, Eusebio, Chakraborty, Panchanathan 2017)', licence='non-commercial research and education'))
+    pacs=AttrDict(
+        domains=dict(
+            photo=("photo", 1670),
+            art=("art_painting", 2048),
+            cartoon=("cartoon", 2344),
+            sketch=("sketch", 3929),
+        ),
+        names=["dog", "elephant", "giraffe", "guitar", "horse", "house", "person"],
+        places=("pacs.zip", "pacs64.zip", "PACS.zip", "pacs", "PACS"),
+        source="Li, Yang, Song, Hospedales 2017",
+        licence="none stated",
+    ),
+    officehome=AttrDict(
+        domains=dict(
+            art=("art", 2427),
+            clipart=("clipart", 4365),
+            product=("product", 4439),
+            realworld=("realworld", 4357),
+        ),
+        names=_HOME,
+        places=[
+            f"{n}{e}"
+            for n in ("officehome", "OfficeHome", "OfficeHomeDataset_10072016")
+            for e in (".zip", "")
+        ],
+        source="Office-Home (Venkateswara, Eusebio, Chakraborty, Panchanathan 2017)",
+        licence="non-commercial research and education",
+    ),
+)
+
 
 def _domain(family, group, split, size=64, folder=None):
-    f = FAMILIES[family]; path = Path(folder).expanduser() if folder else find(*f.places)
+    f = FAMILIES[family]
+    path = Path(folder).expanduser() if folder else find(*f.places)
     if not (path and path.exists()):
-        where = path or f"{', '.join(f.places)}: none of them is in {' or '.join(str(d) for d in settings().data_dirs)}"
-        raise DataError(f'{where}. It is not fetched: get {family} by way of the page of its authors ({f.source}) '
-                        'and put its folder or zip there, or say folder=')
-    return carve(*kept(family, [path], partial(read_classes, path, group, f.names, size), group, size), split)
+        where = (
+            path
+            or f"{', '.join(f.places)}: none of them is in {' or '.join(str(d) for d in settings().data_dirs)}"
+        )
+        raise DataError(
+            f"{where}. It is not fetched: get {family} by way of the page of its authors ({f.source}) "
+            "and put its folder or zip there, or say folder="
+        )
+    return carve(
+        *kept(family, [path], partial(read_classes, path, group, f.names, size), group, size), split
+    )
 
-def _domain_size(family, group, published): path = find(*FAMILIES[family].places); return count_classes(path, [group]) if path else published
+
+def _domain_size(family, group, published):
+    path = find(*FAMILIES[family].places)
+    return count_classes(path, [group]) if path else published
+
 
 for _family, _f in FAMILIES.items():
     for _name, (_group, _n) in _f.domains.items():
-        register(f'{_family}_{_name}', 'by hand', partial(_domain_size, _family, _group, _n), 64, len(_f.names), f'{_f.source}, domain {_group}', _f.licence,
-                 names=_f.names, ready=partial(lambda f: find(*f.places) is not None, _f), instead='faces_avataaars')(partial(_domain, _family, _group))
+        register(
+            f"{_family}_{_name}",
+            "by hand",
+            partial(_domain_size, _family, _group, _n),
+            64,
+            len(_f.names),
+            f"{_f.source}, domain {_group}",
+            _f.licence,
+            names=_f.names,
+            ready=partial(lambda f: find(*f.places) is not None, _f),
+            instead="faces_avataaars",
+        )(partial(_domain, _family, _group))
 
 # %% ../nbs/01e_photos.ipynb #06d7f0a2
 def pair_sets(
-    name:str, # 'mnist-usps', or with a family in front 'pacs photo-sketch'; any two sets with the same classes
-)->tuple:     # their names; ValueError says what is unknown or differs
+    name: str,  # 'mnist-usps', or with a family in front 'pacs photo-sketch'; any two sets with the same classes
+) -> tuple:  # their names; ValueError says what is unknown or differs
     "The source and target that a pair's name stands for."
-    family, _, rest = name.strip().rpartition(' '); pre = f'{family}_' if family else ''
-    cuts = [(pre + rest[:i], pre + rest[i + 1:]) for i, c in enumerate(rest) if c == '-']
+    family, _, rest = name.strip().rpartition(" ")
+    pre = f"{family}_" if family else ""
+    cuts = [(pre + rest[:i], pre + rest[i + 1 :]) for i, c in enumerate(rest) if c == "-"]
     both = next((c for c in cuts if c[0] in SETS and c[1] in SETS), None)
-    if not both: raise ValueError(f"unknown pair {name!r}: a pair is named as 'mnist-usps' or 'pacs photo-sketch', of two of {', '.join(SETS)}")
-    a, b = both; same_classes(a, SETS[a].names, b, SETS[b].names)
-    if a == b or {a, b} == {'mnist', 'mnist5k'} or (a, b) == ('mnistm', 'mnist5k') and digits() == 'mnist':
-        raise ValueError(f'{a} and {b} are made of the same images: what is tested on the one was trained on in the other')
+    if not both:
+        raise ValueError(
+            f"unknown pair {name!r}: a pair is named as 'mnist-usps' or 'pacs photo-sketch', of two of {', '.join(SETS)}"
+        )
+    a, b = both
+    same_classes(a, SETS[a].names, b, SETS[b].names)
+    if (
+        a == b
+        or {a, b} == {"mnist", "mnist5k"}
+        or ((a, b) == ("mnistm", "mnist5k") and digits() == "mnist")
+    ):
+        raise ValueError(
+            f"{a} and {b} are made of the same images: what is tested on the one was trained on in the other"
+        )
     return both
 
+
 def pair_dls(
-    name:str,     # as in `pair_sets`
-    bs:int=128,   # images of each domain in a batch
-    **kwargs,     # as in `domain_dls`: size, channels, n, n_valid, train, valid, source_kw, target_kw ...
-)->DataLoaders:   # train: ((xs, xt), ys); valid: (xt, yt) of the target
+    name: str,  # as in `pair_sets`
+    bs: int = 128,  # images of each domain in a batch
+    **kwargs,  # as in `domain_dls`: size, channels, n, n_valid, train, valid, source_kw, target_kw ...
+) -> DataLoaders:  # train: ((xs, xt), ys); valid: (xt, yt) of the target
     "DataLoaders for adaptation between two sets, by the name of the pair."
     source, target = pair_sets(name)
-    try: return domain_dls(source, target, bs, **kwargs)
-    except DataError as e: raise DataError(f"{e} Of packaged sets: pair_dls('optdigits-mnist5k') or pair_dls('faces avataaars-peeps').") from None
+    try:
+        return domain_dls(source, target, bs, **kwargs)
+    except DataError as e:
+        raise DataError(
+            f"{e} Of packaged sets: pair_dls('optdigits-mnist5k') or pair_dls('faces avataaars-peeps')."
+        ) from None
 
-def pairs()->pd.DataFrame:
+
+def pairs() -> pd.DataFrame:
     "Every two sets that make a pair: its name, source, target, how many classes, and whether both are here."
     rows = []
     for a, b in permutations(SETS, 2):
-        try: pair_sets(f'{a}-{b}')
-        except ValueError: continue
-        rows.append((f'{a}-{b}', a, b, len(SETS[a].names), ready(a) and ready(b)))
-    return pd.DataFrame(rows, columns='name source target classes ready'.split())
+        try:
+            pair_sets(f"{a}-{b}")
+        except ValueError:
+            continue
+        rows.append((f"{a}-{b}", a, b, len(SETS[a].names), ready(a) and ready(b)))
+    return pd.DataFrame(rows, columns=["name", "source", "target", "classes", "ready"])

@@ -6,21 +6,30 @@
 __all__ = ['schedules', 'predictions', 'GaussianDiffusion']
 
 # %% ../nbs/02_process.ipynb #bf6c2670
-import math, torch
-from torch import Tensor
+import math
+
+import torch
 from fastcore.basics import patch
-from .core import lookup, check_images
+from torch import Tensor
+
+from .core import check_images, lookup
 
 # %% ../nbs/02_process.ipynb #e4b73f08
-def _abar(beta): return torch.cat([beta.new_ones(1), (1 - beta).cumprod(0)])
-def _linear(T, beta_1=1e-4, beta_T=.02):
+def _abar(beta):
+    return torch.cat([beta.new_ones(1), (1 - beta).cumprod(0)])
+
+
+def _linear(T, beta_1=1e-4, beta_T=0.02):
     "Variances that grow evenly, whatever T is."
     return _abar(torch.linspace(beta_1, beta_T, T, dtype=torch.float64))
 
 # %% ../nbs/02_process.ipynb #6e67f18b
-def _linear_rescaled(T, beta_1=1e-4, beta_T=.02):
+def _linear_rescaled(T, beta_1=1e-4, beta_T=0.02):
     "The curve of 1000 linear steps, walked in T strides."
-    log, u = _linear(1000, beta_1, beta_T).log(), torch.linspace(0, 1000, T + 1, dtype=torch.float64)
+    log, u = (
+        _linear(1000, beta_1, beta_T).log(),
+        torch.linspace(0, 1000, T + 1, dtype=torch.float64),
+    )
     i = u.long().clamp(max=999)
     return torch.lerp(log[i], log[i + 1], u - i).exp()
 
@@ -28,221 +37,290 @@ def _linear_rescaled(T, beta_1=1e-4, beta_T=.02):
 def _from_curve(f, T):
     "abar that follows the falling curve f(u); no step has a variance above 0.999."
     f = f(torch.linspace(0, 1, T + 1, dtype=torch.float64))
-    return _abar((1 - f[1:]/f[:-1]).clamp(max=.999))
+    return _abar((1 - f[1:] / f[:-1]).clamp(max=0.999))
 
-def _cosine(T, offset=.008): return _from_curve(lambda u: ((u + offset)/(1 + offset)*math.pi/2).cos()**2, T)
-def _sigmoid(T, tau=1.): return _from_curve(lambda u: u.new_tensor(3/tau).sigmoid() - ((6*u - 3)/tau).sigmoid(), T)
+
+def _cosine(T, offset=0.008):
+    return _from_curve(lambda u: ((u + offset) / (1 + offset) * math.pi / 2).cos() ** 2, T)
+
+
+def _sigmoid(T, tau=1.0):
+    return _from_curve(lambda u: u.new_tensor(3 / tau).sigmoid() - ((6 * u - 3) / tau).sigmoid(), T)
+
 
 schedules = dict(linear=_linear, linear_rescaled=_linear_rescaled, cosine=_cosine, sigmoid=_sigmoid)
 
 # %% ../nbs/02_process.ipynb #57343a8c
 class GaussianDiffusion:
     "The corruption x_t = alpha_t x_0 + sigma_t eps, t = 0..T, as two tables; `.vp`, `.ve` and `.flow` make one."
-    def __init__(self,
-        alpha:Tensor,          # [T+1], 1 at t = 0; 0 is allowed at T only
-        sigma:Tensor,          # [T+1], 0 at t = 0; sigma/alpha must rise at every step
-        prior_std:float=1.,    # standard deviation of the noise that sampling starts from
-        config:dict=None,      # how the process was made, for model cards
+
+    def __init__(
+        self,
+        alpha: Tensor,  # [T+1], 1 at t = 0; 0 is allowed at T only
+        sigma: Tensor,  # [T+1], 0 at t = 0; sigma/alpha must rise at every step
+        prior_std: float = 1.0,  # standard deviation of the noise that sampling starts from
+        config: dict | None = None,  # how the process was made, for model cards
     ):
-        self.alpha, self.sigma = (torch.as_tensor(v).detach().to('cpu', torch.float64).clone() for v in (alpha, sigma))
+        self.alpha, self.sigma = (
+            torch.as_tensor(v).detach().to("cpu", torch.float64).clone() for v in (alpha, sigma)
+        )
         self.T, self.prior_std, self.config = len(self.alpha) - 1, prior_std, config or {}
-        if self.config.get('kind') == 'vp': self.abar = self.alpha**2
-        if self.T < 1 or self.alpha.shape != self.sigma.shape: raise ValueError("alpha and sigma are tables of T + 1 entries, T at least 1")
-        good = ((self.sigma/self.alpha).diff() > 0) & (self.alpha[:-1] > 0) & (self.alpha[1:] >= 0)
-        if self.alpha[0] != 1 or self.sigma[0] != 0 or not good.all(): raise ValueError("alpha must be 1 at t = 0 and above 0 before T, sigma 0 at t = 0, and "
-            f"sigma/alpha must rise: first not so at t = {int(good.int().argmin()) + 1}. Are all variances between 0 and 1, is T too large?")
+        if self.config.get("kind") == "vp":
+            self.abar = self.alpha**2
+        if self.T < 1 or self.alpha.shape != self.sigma.shape:
+            raise ValueError("alpha and sigma are tables of T + 1 entries, T at least 1")
+        good = (
+            ((self.sigma / self.alpha).diff() > 0) & (self.alpha[:-1] > 0) & (self.alpha[1:] >= 0)
+        )
+        if self.alpha[0] != 1 or self.sigma[0] != 0 or not good.all():
+            raise ValueError(
+                "alpha must be 1 at t = 0 and above 0 before T, sigma 0 at t = 0, and "
+                f"sigma/alpha must rise: first not so at t = {int(good.int().argmin()) + 1}. Are all variances between 0 and 1, is T too large?"
+            )
 
-    def __repr__(self): return f"GaussianDiffusion({', '.join(f'{k}={v!r}' for k, v in (self.config or dict(T=self.T)).items())})"
-
-
+    def __repr__(self):
+        return f"GaussianDiffusion({', '.join(f'{k}={v!r}' for k, v in (self.config or dict(T=self.T)).items())})"
 
 # %% ../nbs/02_process.ipynb #890d5f9b
 @patch(cls_method=True)
-def vp(cls:GaussianDiffusion,
-    T:int=1000,            # number of steps
-    schedule:str='linear', # a name in `schedules`; an unknown one raises ValueError
-    **kwargs,              # the schedule's constants: beta_1 and beta_T, offset, or tau
-)->GaussianDiffusion:
+def vp(
+    cls: GaussianDiffusion,
+    T: int = 1000,  # number of steps
+    schedule: str = "linear",  # a name in `schedules`; an unknown one raises ValueError
+    **kwargs,  # the schedule's constants: beta_1 and beta_T, offset, or tau
+) -> GaussianDiffusion:
     "Variance preserving: alpha^2 + sigma^2 = 1."
-    abar = lookup('schedule', schedule, schedules)(T, **kwargs)
-    return cls(abar.sqrt(), (1 - abar).sqrt(), config=dict(kind='vp', T=T, schedule=schedule, **kwargs))
+    abar = lookup("schedule", schedule, schedules)(T, **kwargs)
+    return cls(
+        abar.sqrt(), (1 - abar).sqrt(), config=dict(kind="vp", T=T, schedule=schedule, **kwargs)
+    )
+
+
 @patch(cls_method=True)
-def ve(cls:GaussianDiffusion,
-    T:int=1000,          # number of steps
-    sigma_min:float=.01, # noise at t = 1, above 0
-    sigma_max:float=50., # noise at t = T, large beside the distances between images
-)->GaussianDiffusion:
+def ve(
+    cls: GaussianDiffusion,
+    T: int = 1000,  # number of steps
+    sigma_min: float = 0.01,  # noise at t = 1, above 0
+    sigma_max: float = 50.0,  # noise at t = T, large beside the distances between images
+) -> GaussianDiffusion:
     "Variance exploding: the image stays, geometrically growing noise drowns it."
     sigma = torch.linspace(math.log(sigma_min), math.log(sigma_max), T, dtype=torch.float64).exp()
-    return cls(torch.ones(T + 1), torch.cat([sigma.new_zeros(1), sigma]), sigma_max, dict(kind='ve', T=T, sigma_min=sigma_min, sigma_max=sigma_max))
+    return cls(
+        torch.ones(T + 1),
+        torch.cat([sigma.new_zeros(1), sigma]),
+        sigma_max,
+        dict(kind="ve", T=T, sigma_min=sigma_min, sigma_max=sigma_max),
+    )
+
+
 @patch(cls_method=True)
-def flow(cls:GaussianDiffusion,
-    T:int=1000, # number of steps
-)->GaussianDiffusion:
+def flow(
+    cls: GaussianDiffusion,
+    T: int = 1000,  # number of steps
+) -> GaussianDiffusion:
     "A straight line from the image to noise."
     sigma = torch.linspace(0, 1, T + 1, dtype=torch.float64)
-    return cls(1 - sigma, sigma, config=dict(kind='flow', T=T))
+    return cls(1 - sigma, sigma, config=dict(kind="flow", T=T))
 
 # %% ../nbs/02_process.ipynb #722c19e1
 def _check(**tensors):
     "Float tensors of one shape, images or points, or an error that names the odd one."
     (first, x), *_ = tensors.items()
     for name, v in tensors.items():
-        if not torch.is_tensor(v) or not v.is_floating_point(): raise TypeError(f"{name} must be a float tensor, not {getattr(v, 'dtype', type(v))}")
-        if v.shape != x.shape: raise ValueError(f"{name} is {list(v.shape)} and {first} is {list(x.shape)}: they must be equal, nothing is broadcast")
-    if x.ndim not in (1, 2, 4): raise ValueError(f"{first} is {list(x.shape)}: images are [b, c, h, w], one image x[None]; points are [b] or [b, d]")
-def _at(self, t, x, name='t', first=1):
+        if not torch.is_tensor(v) or not v.is_floating_point():
+            raise TypeError(f"{name} must be a float tensor, not {getattr(v, 'dtype', type(v))}")
+        if v.shape != x.shape:
+            raise ValueError(
+                f"{name} is {list(v.shape)} and {first} is {list(x.shape)}: they must be equal, nothing is broadcast"
+            )
+    if x.ndim not in (1, 2, 4):
+        raise ValueError(
+            f"{first} is {list(x.shape)}: images are [b, c, h, w], one image x[None]; points are [b] or [b, d]"
+        )
+
+
+def _at(self, t, x, name="t", first=1):
     "Step t as int64 on the CPU with its alpha and sigma, one or [b] as `x` has samples, or an error if it is not in first..T."
     t = torch.as_tensor(t)
-    if t.is_floating_point() or t.is_complex() or t.dtype == torch.bool: raise TypeError(f"{name} counts steps: an int or integers [b], not {t.dtype}")
-    if t.ndim > 1 or t.ndim == 1 and x is not None and len(t) != len(x): raise ValueError(f"{name} is {list(t.shape)}: it must be one int, or one a sample, [b]")
+    if t.is_floating_point() or t.is_complex() or t.dtype == torch.bool:
+        raise TypeError(f"{name} counts steps: an int or integers [b], not {t.dtype}")
+    if t.ndim > 1 or (t.ndim == 1 and x is not None and len(t) != len(x)):
+        raise ValueError(f"{name} is {list(t.shape)}: it must be one int, or one a sample, [b]")
     t = t.cpu().long()
-    if t.numel() and not (first <= t.min() and t.max() <= self.T): raise ValueError(f"{name} lies in {first}..{self.T} here, not {t.min()}..{t.max()}")
+    if t.numel() and not (first <= t.min() and t.max() <= self.T):
+        raise ValueError(f"{name} lies in {first}..{self.T} here, not {t.min()}..{t.max()}")
     return t, self.alpha[t], self.sigma[t]
+
+
 def _like(v, x):
     "Float64 coefficients, one or [b], in x's type (at least float32), on its device and in a shape that multiplies it."
     v = v.to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
-    return v.view(-1, *[1]*(x.ndim - 1)) if v.ndim else v
+    return v.view(-1, *[1] * (x.ndim - 1)) if v.ndim else v
 
 # %% ../nbs/02_process.ipynb #315e2a81
 @patch
-def corrupt(self:GaussianDiffusion,
-    x0:Tensor,  # clean images [b, c, h, w] in [-1, 1], or points [b] or [b, d] of any size
-    t,          # step 1..T: an int for all, or integers [b]
-    eps:Tensor, # standard normal noise of x0's shape
-)->Tensor:      # x_t, of x0's shape and type
+def corrupt(
+    self: GaussianDiffusion,
+    x0: Tensor,  # clean images [b, c, h, w] in [-1, 1], or points [b] or [b, d] of any size
+    t,  # step 1..T: an int for all, or integers [b]
+    eps: Tensor,  # standard normal noise of x0's shape
+) -> Tensor:  # x_t, of x0's shape and type
     "Noisy images: x_t = alpha_t x_0 + sigma_t eps."
-    if isinstance(x0, Tensor) and x0.ndim == 4: check_images(x0, name='x0')
+    if isinstance(x0, Tensor) and x0.ndim == 4:
+        check_images(x0, name="x0")
     _check(x0=x0, eps=eps)
     alpha, sigma = (_like(v, x0) for v in _at(self, t, x0)[1:])
-    return (alpha*x0 + sigma*eps).to(x0.dtype)
+    return (alpha * x0 + sigma * eps).to(x0.dtype)
 
 # %% ../nbs/02_process.ipynb #7eda2ed8
 @patch
-def snr(self:GaussianDiffusion,
-    t,     # step 1..T: an int, or integers [b]
-)->Tensor: # one number or [b], float32 on t's device
+def snr(
+    self: GaussianDiffusion,
+    t,  # step 1..T: an int, or integers [b]
+) -> Tensor:  # one number or [b], float32 on t's device
     "Signal-to-noise ratio alpha_t^2 / sigma_t^2."
     _, alpha, sigma = _at(self, t, None)
-    return _like((alpha/sigma)**2, torch.as_tensor(t).float())
+    return _like((alpha / sigma) ** 2, torch.as_tensor(t).float())
+
+
 @patch
-def c_in(self:GaussianDiffusion,
-    t,             # step 1..T: an int, or integers [b]
-    x:Tensor=None, # what it will multiply; without it the answer suits float32 images on t's device
-)->Tensor:         # one number, or [b, 1, 1, 1]
+def c_in(
+    self: GaussianDiffusion,
+    t,  # step 1..T: an int, or integers [b]
+    x: Tensor = None,  # what it will multiply; without it the answer suits float32 images on t's device
+) -> Tensor:  # one number, or [b, 1, 1, 1]
     "What a network's input x_t is multiplied by to have size 1: 1/sqrt(alpha_t^2 + sigma_t^2)."
-    if x is None: x = torch.as_tensor(t).float().view(-1, 1, 1, 1)
+    if x is None:
+        x = torch.as_tensor(t).float().view(-1, 1, 1, 1)
     _, alpha, sigma = _at(self, t, x)
-    return _like((alpha**2 + sigma**2)**-.5, x)
+    return _like((alpha**2 + sigma**2) ** -0.5, x)
+
+
 @patch
-def prior(self:GaussianDiffusion,
-    shape,    # of the batch, [b, c, h, w]
-    **kwargs, # device, dtype or generator, passed on to torch.randn
-)->Tensor:    # noise of standard deviation `prior_std`
+def prior(
+    self: GaussianDiffusion,
+    shape,  # of the batch, [b, c, h, w]
+    **kwargs,  # device, dtype or generator, passed on to torch.randn
+) -> Tensor:  # noise of standard deviation `prior_std`
     "Noise to start sampling from: x_T when nothing is left of the image."
-    return self.prior_std*torch.randn(tuple(shape), **kwargs)
+    return self.prior_std * torch.randn(tuple(shape), **kwargs)
 
 # %% ../nbs/02_process.ipynb #34e68214
-predictions = dict( # what a network may predict: a x_0 + b eps
-    eps=lambda alpha, sigma: (0*alpha, 0*alpha + 1), score=lambda alpha, sigma: (0*alpha, -1/sigma),
-    x0=lambda alpha, sigma: (0*alpha + 1, 0*alpha), v=lambda alpha, sigma: (-sigma, alpha),
-    velocity=lambda alpha, sigma: (0*alpha - 1, 0*alpha + 1))
+predictions = dict(  # what a network may predict: a x_0 + b eps
+    eps=lambda alpha, sigma: (0 * alpha, 0 * alpha + 1),
+    score=lambda alpha, sigma: (0 * alpha, -1 / sigma),
+    x0=lambda alpha, sigma: (0 * alpha + 1, 0 * alpha),
+    v=lambda alpha, sigma: (-sigma, alpha),
+    velocity=lambda alpha, sigma: (0 * alpha - 1, 0 * alpha + 1),
+)
+
 
 @patch
-def target(self:GaussianDiffusion,
-    x0:Tensor,   # clean images [b, c, h, w]
-    eps:Tensor,  # the noise that they were corrupted with
-    t,           # step 1..T: an int, or integers [b]
-    predict:str, # a name in `predictions`; an unknown one raises ValueError
-)->Tensor:       # what the network should answer, like x0
+def target(
+    self: GaussianDiffusion,
+    x0: Tensor,  # clean images [b, c, h, w]
+    eps: Tensor,  # the noise that they were corrupted with
+    t,  # step 1..T: an int, or integers [b]
+    predict: str,  # a name in `predictions`; an unknown one raises ValueError
+) -> Tensor:  # what the network should answer, like x0
     "The training target a x_0 + b eps."
-    a_b = lookup('prediction', predict, predictions); _check(x0=x0, eps=eps)
+    a_b = lookup("prediction", predict, predictions)
+    _check(x0=x0, eps=eps)
     a, b = a_b(*_at(self, t, x0)[1:])
-    return (_like(a, x0)*x0 + _like(b, x0)*eps).to(x0.dtype)
-
-
+    return (_like(a, x0) * x0 + _like(b, x0) * eps).to(x0.dtype)
 
 # %% ../nbs/02_process.ipynb #5b26f7be
 @patch
-def to_x0(self:GaussianDiffusion,
-    pred:Tensor, # the network's answer, like xt
-    xt:Tensor,   # noisy images [b, c, h, w]
-    t,           # step 1..T: an int, or integers [b]
-    predict:str, # what `pred` is, a name in `predictions`; refused with ValueError where it does not determine x0
-)->Tensor:       # estimate of the clean images, like xt; not clipped
+def to_x0(
+    self: GaussianDiffusion,
+    pred: Tensor,  # the network's answer, like xt
+    xt: Tensor,  # noisy images [b, c, h, w]
+    t,  # step 1..T: an int, or integers [b]
+    predict: str,  # what `pred` is, a name in `predictions`; refused with ValueError where it does not determine x0
+) -> Tensor:  # estimate of the clean images, like xt; not clipped
     "The clean image that a prediction amounts to."
-    a_b = lookup('prediction', predict, predictions); _check(xt=xt, pred=pred)
+    a_b = lookup("prediction", predict, predictions)
+    _check(xt=xt, pred=pred)
     _, alpha, sigma = _at(self, t, xt)
     a, b = a_b(alpha, sigma)
-    det = alpha*b - sigma*a
-    if (det == 0).any(): raise ValueError(f"{predict!r} cannot give x0 at t = {self.T}, where alpha is 0 and x_t holds "
-        "nothing of the image: predict 'v', 'velocity' or 'x0', or start at a smaller t")
-    return (_like(b/det, xt)*xt - _like(sigma/det, xt)*pred).to(xt.dtype)
-
-
+    det = alpha * b - sigma * a
+    if (det == 0).any():
+        raise ValueError(
+            f"{predict!r} cannot give x0 at t = {self.T}, where alpha is 0 and x_t holds "
+            "nothing of the image: predict 'v', 'velocity' or 'x0', or start at a smaller t"
+        )
+    return (_like(b / det, xt) * xt - _like(sigma / det, xt) * pred).to(xt.dtype)
 
 # %% ../nbs/02_process.ipynb #4a57d3ee
 @patch
-def to_eps(self:GaussianDiffusion,
-    x0:Tensor, # clean images, or an estimate of them, [b, c, h, w]
-    xt:Tensor, # noisy images
-    t,         # step 1..T: an int, or integers [b]
-)->Tensor:     # the noise, like xt
+def to_eps(
+    self: GaussianDiffusion,
+    x0: Tensor,  # clean images, or an estimate of them, [b, c, h, w]
+    xt: Tensor,  # noisy images
+    t,  # step 1..T: an int, or integers [b]
+) -> Tensor:  # the noise, like xt
     "The noise that leads from x0 to xt: (x_t - alpha_t x_0) / sigma_t."
     _check(xt=xt, x0=x0)
     _, alpha, sigma = _at(self, t, xt)
-    return (_like(1/sigma, xt)*xt - _like(alpha/sigma, xt)*x0).to(xt.dtype)
+    return (_like(1 / sigma, xt) * xt - _like(alpha / sigma, xt) * x0).to(xt.dtype)
+
 
 @patch
-def to_score(self:GaussianDiffusion,
-    x0:Tensor, # clean images, or an estimate of them, [b, c, h, w]
-    xt:Tensor, # noisy images
-    t,         # step 1..T: an int, or integers [b]
-)->Tensor:     # the score, like xt
+def to_score(
+    self: GaussianDiffusion,
+    x0: Tensor,  # clean images, or an estimate of them, [b, c, h, w]
+    xt: Tensor,  # noisy images
+    t,  # step 1..T: an int, or integers [b]
+) -> Tensor:  # the score, like xt
     "The gradient of log q(x_t | x_0), or of log p(x_t) if x0 is its posterior mean: -eps / sigma_t."
     eps, sigma = self.to_eps(x0, xt, t), _at(self, t, xt)[2]
-    return (-_like(1/sigma, xt)*eps).to(xt.dtype)
-
-
+    return (-_like(1 / sigma, xt) * eps).to(xt.dtype)
 
 # %% ../nbs/02_process.ipynb #596086f2
 @patch
-def posterior(self:GaussianDiffusion,
-    xt:Tensor,                # noisy images [b, c, h, w]
-    x0:Tensor,                # clean images, or an estimate of them, of xt's shape
-    t,                        # step 1..T that xt is at: an int, or integers [b]
-    s,                        # step 0..t-1 to go to: an int, or integers [b]
-    eta:float=1.,             # 1 is Bayes' answer and DDPM's, 0 is DDIM's, which has no variance
-    eps:Tensor=None,          # the noise in xt, where it is not to be computed from x0
-    variance:str='posterior', # or 'large', see `step`
-)->tuple:                     # mean like xt, standard deviation (one number or [b, 1, 1, 1])
+def posterior(
+    self: GaussianDiffusion,
+    xt: Tensor,  # noisy images [b, c, h, w]
+    x0: Tensor,  # clean images, or an estimate of them, of xt's shape
+    t,  # step 1..T that xt is at: an int, or integers [b]
+    s,  # step 0..t-1 to go to: an int, or integers [b]
+    eta: float = 1.0,  # 1 is Bayes' answer and DDPM's, 0 is DDIM's, which has no variance
+    eps: Tensor = None,  # the noise in xt, where it is not to be computed from x0
+    variance: str = "posterior",  # or 'large', see `step`
+) -> tuple:  # mean like xt, standard deviation (one number or [b, 1, 1, 1])
     "Mean and standard deviation of x_s given x_t and x_0."
     _check(xt=xt, x0=x0, **({} if eps is None else dict(eps=eps)))
-    (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) = _at(self, t, xt), _at(self, s, xt, 's', first=0)
-    if not (s < t).all(): raise ValueError(f"a step goes back, s < t, not from t = {t.tolist()} to s = {s.tolist()}")
-    if not 0 <= eta <= 1: raise ValueError(f"eta lies in 0 (DDIM) .. 1 (DDPM), not {eta}")
-    beta = sigma_t**2 - (alpha_t/alpha_s)**2*sigma_s**2
-    v = eta*sigma_s/sigma_t*beta.sqrt()
+    (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) = _at(self, t, xt), _at(self, s, xt, "s", first=0)
+    if not (s < t).all():
+        raise ValueError(f"a step goes back, s < t, not from t = {t.tolist()} to s = {s.tolist()}")
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta lies in 0 (DDIM) .. 1 (DDPM), not {eta}")
+    beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
+    v = eta * sigma_s / sigma_t * beta.sqrt()
     keep = (sigma_s**2 - v**2).clamp(min=0).sqrt()
-    if eps is None: mean = _like(alpha_s - keep*alpha_t/sigma_t, xt)*x0 + _like(keep/sigma_t, xt)*xt
-    else: mean = _like(alpha_s, xt)*x0 + _like(keep, xt)*eps
-    std = lookup('variance', variance, dict(posterior=v, large=eta*beta.sqrt()*(s > 0)))
+    if eps is None:
+        mean = _like(alpha_s - keep * alpha_t / sigma_t, xt) * x0 + _like(keep / sigma_t, xt) * xt
+    else:
+        mean = _like(alpha_s, xt) * x0 + _like(keep, xt) * eps
+    std = lookup("variance", variance, dict(posterior=v, large=eta * beta.sqrt() * (s > 0)))
     return mean.to(xt.dtype), _like(std, xt)
 
 # %% ../nbs/02_process.ipynb #60e1a734
 @patch
-def step(self:GaussianDiffusion,
-    xt:Tensor,                # noisy images [b, c, h, w]
-    x0:Tensor,                # estimate of the clean images, of xt's shape
-    t,                        # step 1..T that xt is at: an int, or integers [b]
-    s,                        # step 0..t-1 to go to: an int, or integers [b]
-    eta:float=0.,             # 0 is DDIM (nothing random), 1 is DDPM
-    z:Tensor=None,            # standard normal noise; drawn if it is needed and not given
-    eps:Tensor=None,          # the noise in xt, where it is not to be computed from x0 (say, from before x0 was clipped)
-    variance:str='posterior', # or 'large': eta^2 beta_{t|s}, and none at s = 0; an unknown one raises ValueError
-)->Tensor:                    # x_s, like xt
+def step(
+    self: GaussianDiffusion,
+    xt: Tensor,  # noisy images [b, c, h, w]
+    x0: Tensor,  # estimate of the clean images, of xt's shape
+    t,  # step 1..T that xt is at: an int, or integers [b]
+    s,  # step 0..t-1 to go to: an int, or integers [b]
+    eta: float = 0.0,  # 0 is DDIM (nothing random), 1 is DDPM
+    z: Tensor = None,  # standard normal noise; drawn if it is needed and not given
+    eps: Tensor = None,  # the noise in xt, where it is not to be computed from x0 (say, from before x0 was clipped)
+    variance: str = "posterior",  # or 'large': eta^2 beta_{t|s}, and none at s = 0; an unknown one raises ValueError
+) -> Tensor:  # x_s, like xt
     "One step back, from t to s."
     mean, std = self.posterior(xt, x0, t, s, eta, eps, variance)
-    if z is None: return mean if not eta else (mean + std*torch.randn_like(xt)).to(xt.dtype)
+    if z is None:
+        return mean if not eta else (mean + std * torch.randn_like(xt)).to(xt.dtype)
     _check(xt=xt, z=z)
-    return (mean + std*z).to(xt.dtype)
+    return (mean + std * z).to(xt.dtype)

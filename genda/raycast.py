@@ -9,179 +9,275 @@ __all__ = ['EYE', 'AIM', 'LENS', 'SOLIDS', 'Thing', 'COLOURS', 'LAMPS', 'Scene',
 
 # %% ../nbs/01c_raycast.ipynb #8db37507
 from collections import namedtuple
+
 import numpy as np
+
 from .core import lookup
 
 # %% ../nbs/01c_raycast.ipynb #566cfcfe
-EYE, AIM, LENS = np.array([7.48, -6.51, 5.34], 'f'), np.array([0, 0, .45], 'f'), np.float32(12/35)
+EYE, AIM, LENS = (
+    np.array([7.48, -6.51, 5.34], "f"),
+    np.array([0, 0, 0.45], "f"),
+    np.float32(12 / 35),
+)
 
-def _dot(a, b): return sum(p*q for p, q in zip(a, b))
-def _unit(v): return v/np.sqrt(_dot(v, v))
+
+def _dot(a, b):
+    return sum(p * q for p, q in zip(a, b))
+
+
+def _unit(v):
+    return v / np.sqrt(_dot(v, v))
+
 
 def axes(
-    eye, # where the eye is [3]
-)->tuple:# three unit vectors [3]
+    eye,  # where the eye is [3]
+) -> tuple:  # three unit vectors [3]
     "Forward, right and up of an eye that looks at AIM."
-    f = _unit(AIM - eye); r = _unit(np.cross(f, np.array([0, 0, 1], 'f')))
+    f = _unit(AIM - eye)
+    r = _unit(np.cross(f, np.array([0, 0, 1], "f")))
     return f, r, np.cross(r, f)
 
+
 def rays(
-    eye,          # where the eye is [3]
-    h:int, w:int, # rows and columns of the picture; pixels are square
-)->np.ndarray:    # unit directions [3, h*w], row by row
+    eye,  # where the eye is [3]
+    h: int,
+    w: int,  # rows and columns of the picture; pixels are square
+) -> np.ndarray:  # unit directions [3, h*w], row by row
     "The direction through the middle of each pixel."
     f, r, u = axes(eye)
-    y, x = ((np.indices((h, w), 'f').reshape(2, -1) + .5)*2 - [[h], [w]]).astype('f')/h*LENS
-    return _unit(f[:, None] + x*r[:, None] - y*u[:, None])
+    y, x = ((np.indices((h, w), "f").reshape(2, -1) + 0.5) * 2 - [[h], [w]]).astype("f") / h * LENS
+    return _unit(f[:, None] + x * r[:, None] - y * u[:, None])
 
 # %% ../nbs/01c_raycast.ipynb #77afdc3b
 def ball(
-    o, d, # start and direction [k, n]: k=3 for a sphere, k=2 for an endless cylinder
-)->tuple: # t [n] of entering and leaving; nan where the ray misses
+    o,
+    d,  # start and direction [k, n]: k=3 for a sphere, k=2 for an endless cylinder
+) -> tuple:  # t [n] of entering and leaving; nan where the ray misses
     "The interval of t in which |o + t d| <= 1."
     a, b, c = _dot(d, d), _dot(o, d), _dot(o, o) - 1
-    root = np.sqrt(b*b - a*c)
-    return (-b - root)/a, (-b + root)/a
+    root = np.sqrt(b * b - a * c)
+    return (-b - root) / a, (-b + root) / a
+
 
 def slab(
-    o, d, # one coordinate of start and direction [n]
-)->tuple: # t [n] of entering and leaving
+    o,
+    d,  # one coordinate of start and direction [n]
+) -> tuple:  # t [n] of entering and leaving
     "The interval of t in which -1 <= o + t d <= 1."
-    t, u = (-1 - o)/d, (1 - o)/d
+    t, u = (-1 - o) / d, (1 - o) / d
     return np.minimum(t, u), np.maximum(t, u)
 
-SOLIDS = dict(cube=lambda o, d: [slab(*v) for v in zip(o, d)], sphere=lambda o, d: [ball(o, d)],
-              cylinder=lambda o, d: [ball(o[:2], d[:2]), slab(o[2], d[2])])
+
+SOLIDS = dict(
+    cube=lambda o, d: [slab(*v) for v in zip(o, d)],
+    sphere=lambda o, d: [ball(o, d)],
+    cylinder=lambda o, d: [ball(o[:2], d[:2]), slab(o[2], d[2])],
+)
+
 
 def stay(
-    shape:str, # cube, sphere or cylinder of half width 1 at the origin; another name raises ValueError
-    o, d,      # start and direction [3, n]
-)->tuple:      # t [n] of entering and leaving; the ray meets the solid where the first is smaller
+    shape: str,  # cube, sphere or cylinder of half width 1 at the origin; another name raises ValueError
+    o,
+    d,  # start and direction [3, n]
+) -> tuple:  # t [n] of entering and leaving; the ray meets the solid where the first is smaller
     "The interval of t that a ray spends in a solid."
-    with np.errstate(all='ignore'): near, far = zip(*lookup('shape', shape, SOLIDS)(o, d))
+    with np.errstate(all="ignore"):
+        near, far = zip(*lookup("shape", shape, SOLIDS)(o, d))
     return np.maximum.reduce(near), np.minimum.reduce(far)
 
 # %% ../nbs/01c_raycast.ipynb #ac93abbb
-Thing = namedtuple('Thing', 'shape colour metal x y size turn')
+Thing = namedtuple("Thing", "shape colour metal x y size turn")
+
 
 def half(
-    thing, # a Thing
-)->np.float32:
+    thing,  # a Thing
+) -> np.float32:
     "Half the height of a thing; its centre lies as high."
-    return np.float32(thing.size*(.5**.5 if thing.shape == 'cube' else 1))
+    return np.float32(thing.size * (0.5**0.5 if thing.shape == "cube" else 1))
+
 
 def _turn(v, angle):
     c, s, (x, y, z) = np.float32(np.cos(angle)), np.float32(np.sin(angle)), v
-    return np.stack(np.broadcast_arrays(c*x - s*y, s*x + c*y, z))
+    return np.stack(np.broadcast_arrays(c * x - s * y, s * x + c * y, z))
 
-def _centre(thing): return np.array([[thing.x], [thing.y], [half(thing)]], 'f')
+
+def _centre(thing):
+    return np.array([[thing.x], [thing.y], [half(thing)]], "f")
+
 
 def enter(
-    thing,    # a Thing
-    o, d,     # start and direction [3, n]
-    eps=1e-3, # nearer meetings do not count: a ray that leaves a surface does not meet it again
-)->np.ndarray:# t [n], infinite where the ray does not enter
+    thing,  # a Thing
+    o,
+    d,  # start and direction [3, n]
+    eps=1e-3,  # nearer meetings do not count: a ray that leaves a surface does not meet it again
+) -> np.ndarray:  # t [n], infinite where the ray does not enter
     "Where rays enter a thing."
-    near, far = stay(thing.shape, *(_turn(v, -thing.turn)/half(thing) for v in (o - _centre(thing), d)))
+    near, far = stay(
+        thing.shape, *(_turn(v, -thing.turn) / half(thing) for v in (o - _centre(thing), d))
+    )
     return np.where((near < far) & (near > eps), near, np.float32(np.inf))
 
+
 def normal(
-    thing, # a Thing
-    p,     # points on its surface [3, n]
-)->np.ndarray: # unit vectors [3, n]
+    thing,  # a Thing
+    p,  # points on its surface [3, n]
+) -> np.ndarray:  # unit vectors [3, n]
     "The outward direction of a thing's surface."
     q = _turn(p - _centre(thing), -thing.turn)
     x, y, z = a = np.abs(q)
-    if thing.shape == 'cube': q = np.where(a == a.max(0), q, np.float32(0))
-    if thing.shape == 'cylinder': q = np.where((z > np.hypot(x, y)) == (np.arange(3) == 2)[:, None], q, np.float32(0))
+    if thing.shape == "cube":
+        q = np.where(a == a.max(0), q, np.float32(0))
+    if thing.shape == "cylinder":
+        q = np.where((z > np.hypot(x, y)) == (np.arange(3) == 2)[:, None], q, np.float32(0))
     return _turn(_unit(q), thing.turn)
 
 # %% ../nbs/01c_raycast.ipynb #66e53720
 # CLEVR's colours, in bytes
-COLOURS = dict(gray=(87, 87, 87), red=(173, 35, 35), blue=(42, 75, 215), green=(29, 105, 20), brown=(129, 74, 25),
-               purple=(129, 38, 192), cyan=(41, 208, 208), yellow=(255, 238, 51))
-LAMPS = np.array([[5, -2.5, 7], [-6, -6, 7], [-2, 5, 8]], 'f')   # key, fill and back lamp
-Scene = namedtuple('Scene', 'things eye lamps', defaults=[EYE, LAMPS])
+COLOURS = dict(
+    gray=(87, 87, 87),
+    red=(173, 35, 35),
+    blue=(42, 75, 215),
+    green=(29, 105, 20),
+    brown=(129, 74, 25),
+    purple=(129, 38, 192),
+    cyan=(41, 208, 208),
+    yellow=(255, 238, 51),
+)
+LAMPS = np.array([[5, -2.5, 7], [-6, -6, 7], [-2, 5, 8]], "f")  # key, fill and back lamp
+Scene = namedtuple("Scene", "things eye lamps", defaults=[EYE, LAMPS])
+
 
 def meet(
-    scene, # a Scene
-    o, d,  # start [3, n] or [3, 1] and direction [3, n]
-)->np.ndarray: # t [1 + things, n], the floor first; infinite where nothing is met
+    scene,  # a Scene
+    o,
+    d,  # start [3, n] or [3, 1] and direction [3, n]
+) -> np.ndarray:  # t [1 + things, n], the floor first; infinite where nothing is met
     "Where rays meet the floor and each thing."
-    with np.errstate(all='ignore'): floor = np.where(d[2] < 0, -o[2]/d[2], np.float32(np.inf))
+    with np.errstate(all="ignore"):
+        floor = np.where(d[2] < 0, -o[2] / d[2], np.float32(np.inf))
     return np.stack([floor, *(enter(k, o, d) for k in scene.things)])
 
 # %% ../nbs/01c_raycast.ipynb #989b6b29
-POWER, AMBIENT, FLOOR = np.array([44, 15, 21], 'f'), np.float32(.36), np.float32(.5)   # lamps, light from everywhere, grey of the floor
+POWER, AMBIENT, FLOOR = (
+    np.array([44, 15, 21], "f"),
+    np.float32(0.36),
+    np.float32(0.5),
+)  # lamps, light from everywhere, grey of the floor
+
 
 def light(
-    things, # the Things that can cast shadows
-    p, n,   # points and their normals [3, n]
-    lamp,   # position [3, 1], or one for each point [3, n]
+    things,  # the Things that can cast shadows
+    p,
+    n,  # points and their normals [3, n]
+    lamp,  # position [3, 1], or one for each point [3, n]
     power,  # of the lamp
-)->tuple:   # directions to the lamp [3, n]; the light that arrives [n]
+) -> tuple:  # directions to the lamp [3, n]; the light that arrives [n]
     "The light of one lamp on a surface."
-    l = lamp - p; r = np.sqrt(_dot(l, l)); l = l/r
-    arrives = np.maximum(_dot(n, l), 0)*power/r**2
-    for thing in things: arrives = np.where(enter(thing, p, l) < r, np.float32(0), arrives)
+    l = lamp - p
+    r = np.sqrt(_dot(l, l))
+    l = l / r
+    arrives = np.maximum(_dot(n, l), 0) * power / r**2
+    for thing in things:
+        arrives = np.where(enter(thing, p, l) < r, np.float32(0), arrives)
     return l, arrives
 
+
 def openness(
-    things, # the Things that stand around
-    p, n,   # points and their normals [3, n]
-)->np.ndarray: # [n], 1 in the open
+    things,  # the Things that stand around
+    p,
+    n,  # points and their normals [3, n]
+) -> np.ndarray:  # [n], 1 in the open
     "How much of the surroundings a point sees: things close by take some of it."
     free = np.float32(1)
     for thing in things:
-        v = _centre(thing) - p; r2 = _dot(v, v)
-        free = free*(1 - np.clip(_dot(n, v)/np.sqrt(r2), 0, 1)*np.minimum(np.float32(thing.size**2)/r2, 1))
-    return free*(3 + n[2])/4
+        v = _centre(thing) - p
+        r2 = _dot(v, v)
+        free = free * (
+            1
+            - np.clip(_dot(n, v) / np.sqrt(r2), 0, 1)
+            * np.minimum(np.float32(thing.size**2) / r2, 1)
+        )
+    return free * (3 + n[2]) / 4
 
 # %% ../nbs/01c_raycast.ipynb #e1ab44fe
 def mirrored(
-    d, n, # directions and unit normals [3, n]
-)->np.ndarray:
+    d,
+    n,  # directions and unit normals [3, n]
+) -> np.ndarray:
     "Directions after a mirror."
-    return d - 2*_dot(d, n)*n
+    return d - 2 * _dot(d, n) * n
+
 
 def _gloss(thing, n, d, lights):
     "The highlights that lamps leave on a thing."
-    strength, power = (1.2, 60) if thing.metal else (.12, 12)
-    return sum(np.float32(strength)*a*np.maximum(_dot(n, _unit(l - d)), 0)**np.float32(power) for l, a in lights)
+    strength, power = (1.2, 60) if thing.metal else (0.12, 12)
+    return sum(
+        np.float32(strength) * a * np.maximum(_dot(n, _unit(l - d)), 0) ** np.float32(power)
+        for l, a in lights
+    )
+
 
 def trace(
-    scene,       # a Scene
-    o, d,        # start [3, n] or [3, 1] and unit direction [3, n]
+    scene,  # a Scene
+    o,
+    d,  # start [3, n] or [3, 1] and unit direction [3, n]
     shift=None,  # moves the lamps, for each ray [3, n]
-    bounce=True, # follow the rays that metal throws back?
-)->np.ndarray:   # light [3, n]: red, green, blue, 0 is none
+    bounce=True,  # follow the rays that metal throws back?
+) -> np.ndarray:  # light [3, n]: red, green, blue, 0 is none
     "The light that comes back along rays."
-    t = meet(scene, o, d); who, t = t.argmin(0), t.min(0); hit = np.isfinite(t)
-    p = o + np.where(hit, t, np.float32(0))*d; n = np.zeros_like(d); n[2] = 1
+    t = meet(scene, o, d)
+    who, t = t.argmin(0), t.min(0)
+    hit = np.isfinite(t)
+    p = o + np.where(hit, t, np.float32(0)) * d
+    n = np.zeros_like(d)
+    n[2] = 1
     at = [np.flatnonzero(who == i) for i in range(1, len(scene.things) + 1)]
-    for thing, m in zip(scene.things, at): n[:, m] = normal(thing, p[:, m])
-    lights = [light(scene.things, p, n, lamp[:, None] if shift is None else lamp[:, None] + shift, power) for lamp, power in zip(scene.lamps, POWER)]
-    tints = (np.array([COLOURS[k.colour] for k in scene.things], 'f').reshape(-1, 3)/255)**np.float32(2.2)
-    rgb = np.concatenate([np.full((1, 3), FLOOR), tints])[who].T*(sum(a for _, a in lights) + AMBIENT*openness(scene.things, p, n))
+    for thing, m in zip(scene.things, at):
+        n[:, m] = normal(thing, p[:, m])
+    lights = [
+        light(scene.things, p, n, lamp[:, None] if shift is None else lamp[:, None] + shift, power)
+        for lamp, power in zip(scene.lamps, POWER)
+    ]
+    tints = (
+        np.array([COLOURS[k.colour] for k in scene.things], "f").reshape(-1, 3) / 255
+    ) ** np.float32(2.2)
+    rgb = np.concatenate([np.full((1, 3), FLOOR), tints])[who].T * (
+        sum(a for _, a in lights) + AMBIENT * openness(scene.things, p, n)
+    )
     for thing, tint, m in zip(scene.things, tints, at):
         v, k = d[:, m], n[:, m]
         rgb[:, m] += _gloss(thing, k, v, [(l[:, m], a[m]) for l, a in lights])
         if thing.metal and bounce and len(m):
-            back = trace(scene, p[:, m], mirrored(v, k), None if shift is None else shift[:, m], False)
-            share = np.float32(.5) + np.float32(.4)*(1 - np.abs(_dot(v, k)))**3
-            rgb[:, m] = rgb[:, m]*(1 - share) + back*share*(np.float32(.1) + np.float32(.9)*np.sqrt(tint))[:, None]
-    return np.where(hit, rgb, np.float32(.35) + np.float32(.5)*np.clip(d[2], 0, 1))   # rays into the sky
+            back = trace(
+                scene, p[:, m], mirrored(v, k), None if shift is None else shift[:, m], False
+            )
+            share = np.float32(0.5) + np.float32(0.4) * (1 - np.abs(_dot(v, k))) ** 3
+            rgb[:, m] = (
+                rgb[:, m] * (1 - share)
+                + back * share * (np.float32(0.1) + np.float32(0.9) * np.sqrt(tint))[:, None]
+            )
+    return np.where(
+        hit, rgb, np.float32(0.35) + np.float32(0.5) * np.clip(d[2], 0, 1)
+    )  # rays into the sky
 
 # %% ../nbs/01c_raycast.ipynb #049472b0
 def render(
-    scene,        # a Scene
-    size=64,      # side in px, or (rows, columns)
-    aa:int=2,     # a pixel is the mean of aa*aa rays
-    soft=.45,     # half the width of the lamps
-)->np.ndarray:    # uint8 [h, w, 3]
+    scene,  # a Scene
+    size=64,  # side in px, or (rows, columns)
+    aa: int = 2,  # a pixel is the mean of aa*aa rays
+    soft=0.45,  # half the width of the lamps
+) -> np.ndarray:  # uint8 [h, w, 3]
     "The picture of a scene."
     h, w = (size, size) if isinstance(size, int) else size
-    g = ((np.arange(aa, dtype='f') + .5)/aa*2 - 1)*np.float32(soft)
-    shift = np.stack(np.broadcast_arrays(np.tile(g, w), np.tile(g, h)[:, None], np.float32(0))).reshape(3, -1)
-    rgb = np.minimum(trace(scene, scene.eye[:, None], rays(scene.eye, h*aa, w*aa), shift), 1)
-    return (rgb.reshape(3, h, aa, w, aa).mean((2, 4))**np.float32(1/2.2)*255).round().astype(np.uint8).transpose(1, 2, 0)
+    g = ((np.arange(aa, dtype="f") + 0.5) / aa * 2 - 1) * np.float32(soft)
+    shift = np.stack(
+        np.broadcast_arrays(np.tile(g, w), np.tile(g, h)[:, None], np.float32(0))
+    ).reshape(3, -1)
+    rgb = np.minimum(trace(scene, scene.eye[:, None], rays(scene.eye, h * aa, w * aa), shift), 1)
+    return (
+        (rgb.reshape(3, h, aa, w, aa).mean((2, 4)) ** np.float32(1 / 2.2) * 255)
+        .round()
+        .astype(np.uint8)
+        .transpose(1, 2, 0)
+    )

@@ -6,12 +6,19 @@
 __all__ = ['code_hash', 'circumstances', 'record', 'study_row']
 
 # %% ../nbs/00a_results.ipynb #0ccb0a4d
-import ast, hashlib, inspect, json, platform, time
+import ast
+import hashlib
+import inspect
+import json
+import platform
+import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
 import torch
 from fastai.torch_core import default_device
+
 from .core import PACKAGE, set_seed, settings
 
 # %% ../nbs/00a_results.ipynb #39379c8d
@@ -19,25 +26,43 @@ def _bare(source):
     "What of Python `source` can change a result: its syntax tree without docstrings and comments."
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        body = getattr(node, 'body', None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(getattr(body[0], 'value', None), ast.Constant):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(getattr(body[0], "value", None), ast.Constant)
+        ):
             body[0].value = ast.Constant(None)
     return ast.unparse(tree)
 
+
 def _fingerprint(*sources):
-    return hashlib.sha256('\n'.join(map(_bare, sources)).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(map(_bare, sources)).encode()).hexdigest()[:16]
 
 # %% ../nbs/00a_results.ipynb #ba9dd15e
 @cache
 def _top(module):
     "What stands at the top of a genda module: name -> source, name -> where it is imported from, and names that a decorator registers."
     defined, imported, registered = {}, {}, []
-    for node in ast.parse((PACKAGE/f'{module}.py').read_text(encoding='utf-8')).body:
-        names = [node.name] if hasattr(node, 'name') else [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-        if isinstance(node, ast.ImportFrom) and node.level: imported |= {a.asname or a.name: (node.module, a.name) for a in node.names}
-        elif '__all__' not in names: defined |= dict.fromkeys(names, ast.unparse(node))
-        if any(_names(ast.unparse(d)) & set(defined) for d in getattr(node, 'decorator_list', [])): registered += names
+    for node in ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body:
+        names = (
+            [node.name]
+            if hasattr(node, "name")
+            else [
+                n.id
+                for n in ast.walk(node)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            ]
+        )
+        if isinstance(node, ast.ImportFrom) and node.level:
+            imported |= {a.asname or a.name: (node.module, a.name) for a in node.names}
+        elif "__all__" not in names:
+            defined |= dict.fromkeys(names, ast.unparse(node))
+        if any(_names(ast.unparse(d)) & set(defined) for d in getattr(node, "decorator_list", [])):
+            registered += names
     return defined, imported, registered
+
 
 def _names(source):
     "All plain names in Python `source`."
@@ -45,83 +70,148 @@ def _names(source):
 
 # %% ../nbs/00a_results.ipynb #660686e9
 def _reached(
-    todo, # pairs (genda module, name)
-)->list:  # their sources and all that these use in turn, in a fixed order
+    todo,  # pairs (genda module, name)
+) -> list:  # their sources and all that these use in turn, in a fixed order
     "What of genda is reached from some names. Drawing cannot change a figure and is left out."
     found, todo = {}, list(todo)
     while todo:
         module, name = todo.pop()
         defined, imported, registered = _top(module)
-        if name in imported: todo.append(imported[name])
-        if name not in defined or (module, name) in found or name in ('show_grid', 'animate', 'record', 'study_row'): continue
+        if name in imported:
+            todo.append(imported[name])
+        if (
+            name not in defined
+            or (module, name) in found
+            or name in ("show_grid", "animate", "record", "study_row")
+        ):
+            continue
         found[module, name] = defined[name]
-        todo += [(module, n) for n in (_names(defined[name]) | set(registered)) & (set(defined) | set(imported))]
+        todo += [
+            (module, n)
+            for n in (_names(defined[name]) | set(registered)) & (set(defined) | set(imported))
+        ]
     return [found[k] for k in sorted(found)]
+
 
 def _imports(source):
     "Pairs (genda module, name) that `source` imports."
-    return [(n.module.split('.')[1], a.name) for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('genda.') for a in n.names]
+    return [
+        (n.module.split(".")[1], a.name)
+        for n in ast.walk(ast.parse(source))
+        if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("genda.")
+        for a in n.names
+    ]
 
 # %% ../nbs/00a_results.ipynb #1bcc36b0
 def _code(notebook):
     "The code cells of a notebook as one text; nothing where there is no such notebook."
-    path = settings().root/'nbs'/f'{notebook}.ipynb'
-    if not path.is_file(): return ''
-    return '\n'.join(''.join(c['source']) for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code')
+    path = settings().root / "nbs" / f"{notebook}.ipynb"
+    if not path.is_file():
+        return ""
+    return "\n".join(
+        "".join(c["source"])
+        for c in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if c["cell_type"] == "code"
+    )
+
 
 def code_hash(
-    notebook:str,     # its name without ending, as in nbs/
-    budget:str=None,  # whose numbers count; by default the active one's
-)->str:               # 16 hex digits
+    notebook: str,  # its name without ending, as in nbs/
+    budget: str | None = None,  # whose numbers count; by default the active one's
+) -> str:  # 16 hex digits
     "A fingerprint of a lesson's code cells, the settings that they name and what of genda they reach."
     code = _code(notebook)
     asked = {n.attr for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Attribute)}
-    numbers = {k: v for k, v in sorted(settings(budget).items()) if k in asked and isinstance(v, (int, float, tuple))}
+    numbers = {
+        k: v
+        for k, v in sorted(settings(budget).items())
+        if k in asked and isinstance(v, (int, float, tuple))
+    }
     return _fingerprint(code, repr(numbers), *_reached(_imports(code)))
 
 # %% ../nbs/00a_results.ipynb #bc93777f
-def circumstances(
-)->dict: # budget, seed, cores, device, processor, versions
+def circumstances() -> dict:  # budget, seed, cores, device, processor, versions
     "Under which conditions a figure came about."
     s = settings()
-    return dict(budget=s.budget, seed=s.seed, cores=torch.get_num_threads(), device=str(default_device()),
-        processor=torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine(),
-        versions={k: version(k) for k in ('torch', 'fastai', 'numpy')} | {'python': platform.python_version()})
+    return dict(
+        budget=s.budget,
+        seed=s.seed,
+        cores=torch.get_num_threads(),
+        device=str(default_device()),
+        processor=torch.cpu.get_capabilities().get("cpu_name")
+        or platform.processor()
+        or platform.machine(),
+        versions={k: version(k) for k in ("torch", "fastai", "numpy")}
+        | {"python": platform.python_version()},
+    )
 
 # %% ../nbs/00a_results.ipynb #2a8afb75
 _start = time.perf_counter()
 
+
 def _write(path, content):
     "Write JSON beside `path` and rename, so that a kill leaves the old file whole."
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part'); part.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8'); part.replace(path)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
 
 def record(
-    notebook:str,   # its name without ending, as in nbs/
-    figures:dict,   # name -> number or a dict of numbers (value, n, floor)
-)->dict:            # what was written (written only at the lesson and full budgets)
+    notebook: str,  # its name without ending, as in nbs/
+    figures: dict,  # name -> number or a dict of numbers (value, n, floor)
+) -> dict:  # what was written (written only at the lesson and full budgets)
     "Write a lesson's figures to results/, with what is needed to judge and repeat them."
     s = settings()
-    r = dict(notebook=notebook, figures=figures, seconds=round(time.perf_counter() - _start, 1), **circumstances(), code=code_hash(notebook))
-    if s.budget in ('lesson', 'full'): _write(s.results/f'{notebook}.json', r)
+    r = dict(
+        notebook=notebook,
+        figures=figures,
+        seconds=round(time.perf_counter() - _start, 1),
+        **circumstances(),
+        code=code_hash(notebook),
+    )
+    if s.budget in ("lesson", "full"):
+        _write(s.results / f"{notebook}.json", r)
     return r
 
 # %% ../nbs/00a_results.ipynb #033b190c
 def study_row(
-    notebook:str, # the lesson that the row belongs to
-    name:str,     # the row's own name, a file name
-    fn,           # the function that makes the row: fn(**kwargs) -> dict of figures
-    **kwargs,     # what it is called with, stored beside the figures
-):                # the row as a dict with key `stale`, or None where it was not run yet
+    notebook: str,  # the lesson that the row belongs to
+    name: str,  # the row's own name, a file name
+    fn,  # the function that makes the row: fn(**kwargs) -> dict of figures
+    **kwargs,  # what it is called with, stored beside the figures
+):  # the row as a dict with key `stale`, or None where it was not run yet
     "One row of a long table: stored when it exists, run at the study and full budgets when it does not."
-    s = settings(); file = Path('study', notebook, f'{name}.json'); path = s.results/file
-    own, where = notebook.partition('_')[2], {name: module for module, name in _imports(_code(notebook))}
-    if (PACKAGE/f'{own}.py').is_file(): where |= dict.fromkeys(_top(own)[0], own)
-    source = inspect.getsource(fn); code = _fingerprint(source, *_reached((where[k], k) for k in _names(source) if k in where))
-    row = next((json.loads(p.read_text(encoding='utf-8')) for p in (path, s.kept/file) if p.is_file()), None)
-    if row and (s.budget not in ('study', 'full') or (row['code'], row['kwargs']) == (code, kwargs)): return dict(row, stale=row['code'] != code)
-    if s.budget not in ('study', 'full'): return None
-    set_seed(); start = time.perf_counter(); figures = fn(**kwargs)
-    row = dict(kwargs=kwargs, figures=figures, seconds=round(time.perf_counter() - start, 1), **circumstances(), code=code)
+    s = settings()
+    file = Path("study", notebook, f"{name}.json")
+    path = s.results / file
+    own, where = (
+        notebook.partition("_")[2],
+        {name: module for module, name in _imports(_code(notebook))},
+    )
+    if (PACKAGE / f"{own}.py").is_file():
+        where |= dict.fromkeys(_top(own)[0], own)
+    source = inspect.getsource(fn)
+    code = _fingerprint(source, *_reached((where[k], k) for k in _names(source) if k in where))
+    row = next(
+        (json.loads(p.read_text(encoding="utf-8")) for p in (path, s.kept / file) if p.is_file()),
+        None,
+    )
+    if row and (
+        s.budget not in ("study", "full") or (row["code"], row["kwargs"]) == (code, kwargs)
+    ):
+        return dict(row, stale=row["code"] != code)
+    if s.budget not in ("study", "full"):
+        return None
+    set_seed()
+    start = time.perf_counter()
+    figures = fn(**kwargs)
+    row = dict(
+        kwargs=kwargs,
+        figures=figures,
+        seconds=round(time.perf_counter() - start, 1),
+        **circumstances(),
+        code=code,
+    )
     _write(path, row)
     return dict(row, stale=False)

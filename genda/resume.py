@@ -6,209 +6,357 @@
 __all__ = ['save_state', 'load_state', 'random_state', 'set_random_state', 'Resume']
 
 # %% ../nbs/05a_resume.ipynb #74884ee7
-import hashlib, json, random, signal, threading, time
+import hashlib
+import json
+import random
+import signal
+import threading
+import time
 from inspect import signature
 from operator import attrgetter
 from pathlib import Path
-import numpy as np, torch
-from torch import Tensor
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from fastcore.basics import patch
-from fastcore.foundation import L
-from fastai.learner import Learner, Recorder
+
+import numpy as np
+import torch
 from fastai.callback.core import Callback
 from fastai.callback.schedule import ParamScheduler
+from fastai.learner import Learner, Recorder
+from fastcore.basics import patch
+from fastcore.foundation import L
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
 from .ddpm import EMA, KeepBest
 
 # %% ../nbs/05a_resume.ipynb #4aea5745
-def _flat(o, tensors, at=''):
+def _flat(o, tensors, at=""):
     "`o` as JSON can hold it; its tensors go into `tensors`, by their place in the tree."
-    if isinstance(o, (list, L)) and len(o) > 9 and (all(isinstance(v, float) for v in o) or all(isinstance(v, Tensor) and not v.ndim for v in o)):
-        tensors[at] = torch.tensor(list(o), dtype=torch.float64) if isinstance(o[0], float) else torch.stack(list(o)).cpu()
-        return {'numbers' if isinstance(o[0], float) else 'scalars': at}
+    if (
+        isinstance(o, (list, L))
+        and len(o) > 9
+        and (
+            all(isinstance(v, float) for v in o)
+            or all(isinstance(v, Tensor) and not v.ndim for v in o)
+        )
+    ):
+        tensors[at] = (
+            torch.tensor(list(o), dtype=torch.float64)
+            if isinstance(o[0], float)
+            else torch.stack(list(o)).cpu()
+        )
+        return {"numbers" if isinstance(o[0], float) else "scalars": at}
     if isinstance(o, Tensor):
         tensors[at] = o.detach().cpu().clone(memory_format=torch.contiguous_format)
-        return {'tensor': at}
-    if isinstance(o, dict): return {'dict': [[k, _flat(v, tensors, f'{at}/{k}')] for k, v in o.items()]}
+        return {"tensor": at}
+    if isinstance(o, dict):
+        return {"dict": [[k, _flat(v, tensors, f"{at}/{k}")] for k, v in o.items()]}
     if isinstance(o, (list, tuple, L)):
-        return {'tuple' if isinstance(o, tuple) else 'list': [_flat(v, tensors, f'{at}/{i}') for i, v in enumerate(o)]}
-    if o is None or isinstance(o, (bool, int, float, str)): return o
-    raise TypeError(f"a checkpoint holds tensors, numbers, texts, and lists and dicts of them; {at or 'this'} is {type(o).__name__}")
+        return {
+            "tuple" if isinstance(o, tuple) else "list": [
+                _flat(v, tensors, f"{at}/{i}") for i, v in enumerate(o)
+            ]
+        }
+    if o is None or isinstance(o, (bool, int, float, str)):
+        return o
+    raise TypeError(
+        f"a checkpoint holds tensors, numbers, texts, and lists and dicts of them; {at or 'this'} is {type(o).__name__}"
+    )
+
 
 def _tree(o, tensors):
     "What `_flat` was given."
-    if not isinstance(o, dict): return o
+    if not isinstance(o, dict):
+        return o
     [(kind, v)] = o.items()
-    if kind == 'dict': return {k: _tree(w, tensors) for k, w in v}
-    if kind in ('list', 'tuple'): return dict(list=list, tuple=tuple)[kind](_tree(w, tensors) for w in v)
-    return dict(tensor=lambda t: t, numbers=Tensor.tolist, scalars=lambda t: [*t.unbind()])[kind](tensors[v])
+    if kind == "dict":
+        return {k: _tree(w, tensors) for k, w in v}
+    if kind in ("list", "tuple"):
+        return dict(list=list, tuple=tuple)[kind](_tree(w, tensors) for w in v)
+    return dict(tensor=lambda t: t, numbers=Tensor.tolist, scalars=lambda t: [*t.unbind()])[kind](
+        tensors[v]
+    )
+
 
 def _digest(text, tensors):
     h = hashlib.sha256(text.encode())
-    for k in sorted(tensors): h.update(tensors[k].reshape(-1).view(torch.uint8).numpy())
+    for k in sorted(tensors):
+        h.update(tensors[k].reshape(-1).view(torch.uint8).numpy())
     return h.hexdigest()
 
 # %% ../nbs/05a_resume.ipynb #22ee5778
 def save_state(
-    path:Path, # the file; its folder is made
-    state,     # tensors, numbers, texts, None, and dicts, lists and tuples of them; anything else raises TypeError
+    path: Path,  # the file; its folder is made
+    state,  # tensors, numbers, texts, None, and dicts, lists and tuples of them; anything else raises TypeError
 ):
     "Write a tree of tensors and numbers as one safetensors file, beside the old file and then renamed."
-    tensors = {}; text = json.dumps(_flat(state, tensors))
+    tensors = {}
+    text = json.dumps(_flat(state, tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part')
-    save_file(tensors, part, dict(format='1', state=text, sha256=_digest(text, tensors)))
+    part = path.with_suffix(".part")
+    save_file(tensors, part, dict(format="1", state=text, sha256=_digest(text, tensors)))
     part.replace(path)
 
+
 def load_state(
-    path:Path, # a file that `save_state` wrote; a damaged, foreign or newer one raises ValueError
-):             # the tree, tensors on the CPU
+    path: Path,  # a file that `save_state` wrote; a damaged, foreign or newer one raises ValueError
+):  # the tree, tensors on the CPU
     "Read what `save_state` wrote."
     try:
-        with safe_open(path, 'pt') as f: about, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
-    except SafetensorError as e: raise ValueError(f"{path} is damaged or no checkpoint ({e}): remove it to start anew") from e
-    if 'state' not in about: raise ValueError(f"{path} holds tensors, but is no checkpoint of a training: give another folder")
-    if about.get('format') != '1': raise ValueError(f"{path}: format {about.get('format')!r}, this genda reads 1; a newer genda may read it")
-    if _digest(about['state'], tensors) != about['sha256']: raise ValueError(f"{path} is damaged (sha256 differs): remove it to start anew")
-    return _tree(json.loads(about['state']), tensors)
+        with safe_open(path, "pt") as f:
+            about, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f}
+    except SafetensorError as e:
+        raise ValueError(
+            f"{path} is damaged or no checkpoint ({e}): remove it to start anew"
+        ) from e
+    if "state" not in about:
+        raise ValueError(
+            f"{path} holds tensors, but is no checkpoint of a training: give another folder"
+        )
+    if about.get("format") != "1":
+        raise ValueError(
+            f"{path}: format {about.get('format')!r}, this genda reads 1; a newer genda may read it"
+        )
+    if _digest(about["state"], tensors) != about["sha256"]:
+        raise ValueError(f"{path} is damaged (sha256 differs): remove it to start anew")
+    return _tree(json.loads(about["state"]), tensors)
 
 # %% ../nbs/05a_resume.ipynb #d710936a
 def random_state(
-    loaders=(), # loaders of fastai, which have a generator of their own
-)->dict:        # a tree that `save_state` takes
+    loaders=(),  # loaders of fastai, which have a generator of their own
+) -> dict:  # a tree that `save_state` takes
     "The states of all random generators that a training draws from."
     kind, key, *rest = np.random.get_state()
-    return dict(python=random.getstate(), numpy=[kind, key.tolist(), *rest], torch=torch.get_rng_state(),
-                cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-                loaders=[dl.rng.getstate() if isinstance(getattr(dl, 'rng', None), random.Random) else None for dl in loaders])
+    return dict(
+        python=random.getstate(),
+        numpy=[kind, key.tolist(), *rest],
+        torch=torch.get_rng_state(),
+        cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        loaders=[
+            dl.rng.getstate() if isinstance(getattr(dl, "rng", None), random.Random) else None
+            for dl in loaders
+        ],
+    )
+
 
 def set_random_state(
-    state:dict, # from `random_state`
-    loaders=(), # the loaders, in the same order
+    state: dict,  # from `random_state`
+    loaders=(),  # the loaders, in the same order
 ):
     "Put the random generators back to `state`."
-    random.setstate(state['python']); np.random.set_state(tuple(state['numpy'])); torch.set_rng_state(state['torch'])
-    if state['cuda'] and torch.cuda.is_available(): torch.cuda.set_rng_state_all(state['cuda'])
-    for dl, r in zip(loaders, state['loaders']):
-        if r: dl.rng.setstate(r)
+    random.setstate(state["python"])
+    np.random.set_state(tuple(state["numpy"]))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    for dl, r in zip(loaders, state["loaders"]):
+        if r:
+            dl.rng.setstate(r)
 
 # %% ../nbs/05a_resume.ipynb #7dc62ca9
-Recorder.keeps = 'lrs', 'iters', 'losses', 'values', 'smooth_loss.count', 'smooth_loss.val'
-ParamScheduler.keeps = 'hps',
-EMA.keeps = 'average',
-KeepBest.keeps = 'scores', 'best'
+Recorder.keeps = "lrs", "iters", "losses", "values", "smooth_loss.count", "smooth_loss.val"
+ParamScheduler.keeps = ("hps",)
+EMA.keeps = ("average",)
+KeepBest.keeps = "scores", "best"
+
 
 def _keepers(learn):
     "(callback, attribute) of all that the callbacks of a Learner remember."
-    return [(cb, k) for cb in learn.cbs for k in getattr(type(cb), 'keeps', ())]
+    return [(cb, k) for cb in learn.cbs for k in getattr(type(cb), "keeps", ())]
+
 
 def _get(cb, name):
     o = attrgetter(name)(cb)
-    return o.state_dict() if hasattr(o, 'state_dict') else o
+    return o.state_dict() if hasattr(o, "state_dict") else o
+
 
 def _put(cb, name, state):
     "Set an attribute, or load the state into it where it is a network or an optimiser."
-    o = attrgetter(name)(cb); holder, _, last = name.rpartition('.')
-    if not hasattr(o, 'load_state_dict'): return setattr(attrgetter(holder)(cb) if holder else cb, last, state)
+    o = attrgetter(name)(cb)
+    holder, _, last = name.rpartition(".")
+    if not hasattr(o, "load_state_dict"):
+        return setattr(attrgetter(holder)(cb) if holder else cb, last, state)
     o.load_state_dict(state)
-    for p, s in getattr(getattr(o, 'opt', o), 'state', {}).items():  # an optimiser: its fused step wants numbers in the order of the weights' memory
+    for p, s in getattr(
+        getattr(o, "opt", o), "state", {}
+    ).items():  # an optimiser: its fused step wants numbers in the order of the weights' memory
         for k, v in s.items():
-            if isinstance(v, Tensor) and v.shape == p.shape: s[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
+            if isinstance(v, Tensor) and v.shape == p.shape:
+                s[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
 
 # %% ../nbs/05a_resume.ipynb #e8e269e7
 def _plan(learn):
     "What makes a training this one and no other, as plain values."
-    simple = lambda v: v is None or isinstance(v, (bool, int, float, str))
-    set_up = {cb.name: {k: cb.__dict__[k] for k in signature(type(cb).__init__).parameters if simple(cb.__dict__.get(k, ()))}
-              for cb in learn.cbs if type(cb).__module__ != '__main__' and not isinstance(cb, Resume)}
-    for cb, k in _keepers(learn): set_up.setdefault(cb.name, {}).setdefault('keeps', []).append(k)
-    for cb in learn.cbs:
-        if isinstance(cb, ParamScheduler): set_up[cb.name].update({k: np.asarray([f(p) for p in (0, .1, .5, .9)]).tolist() for k, f in cb.scheds.items()})
-    return dict(epochs=learn.n_epoch, batches=len(learn.dls.train), images=len(learn.dls.train_ds), optimiser=type(getattr(learn.opt, 'opt', learn.opt)).__name__,
-                lr=[float(h['lr']) for h in learn.opt.hypers], wd=[float(h.get('wd', 0)) for h in learn.opt.hypers],
-                network={k: list(v.shape) for k, v in learn.model.state_dict().items()}, callbacks={k: v for k, v in set_up.items() if v})
 
-def _differ(a, b, at=''):
+    def simple(v):
+        return v is None or isinstance(v, (bool, int, float, str))
+
+    set_up = {
+        cb.name: {
+            k: cb.__dict__[k]
+            for k in signature(type(cb).__init__).parameters
+            if simple(cb.__dict__.get(k, ()))
+        }
+        for cb in learn.cbs
+        if type(cb).__module__ != "__main__" and not isinstance(cb, Resume)
+    }
+    for cb, k in _keepers(learn):
+        set_up.setdefault(cb.name, {}).setdefault("keeps", []).append(k)
+    for cb in learn.cbs:
+        if isinstance(cb, ParamScheduler):
+            set_up[cb.name].update(
+                {
+                    k: np.asarray([f(p) for p in (0, 0.1, 0.5, 0.9)]).tolist()
+                    for k, f in cb.scheds.items()
+                }
+            )
+    return dict(
+        epochs=learn.n_epoch,
+        batches=len(learn.dls.train),
+        images=len(learn.dls.train_ds),
+        optimiser=type(getattr(learn.opt, "opt", learn.opt)).__name__,
+        lr=[float(h["lr"]) for h in learn.opt.hypers],
+        wd=[float(h.get("wd", 0)) for h in learn.opt.hypers],
+        network={k: list(v.shape) for k, v in learn.model.state_dict().items()},
+        callbacks={k: v for k, v in set_up.items() if v},
+    )
+
+
+def _differ(a, b, at=""):
     "Lines on where two plans differ."
     if isinstance(a, dict) and isinstance(b, dict):
-        for k in a | b: yield from _differ(a.get(k), b.get(k), f'{at} {k}'.strip())
-    elif a != b: yield f'{at}: {a} there, {b} here'
+        for k in a | b:
+            yield from _differ(a.get(k), b.get(k), f"{at} {k}".strip())
+    elif a != b:
+        yield f"{at}: {a} there, {b} here"
 
 # %% ../nbs/05a_resume.ipynb #87785445
 class Resume(Callback):
     "Write checkpoints while training, and go on from the one that is there."
+
     order, run_valid = 2000, False
-    def __init__(self,
-        path,           # the training's own folder; a checkpoint of another training there raises ValueError
-        every:int=200,  # training batches from one checkpoint to the next; one more ends each epoch's training
+
+    def __init__(
+        self,
+        path,  # the training's own folder; a checkpoint of another training there raises ValueError
+        every: int = 200,  # training batches from one checkpoint to the next; one more ends each epoch's training
     ):
-        if every < 1: raise ValueError(f"every is a number of batches from 1 on, not {every}")
-        self.file, self.every, self.seconds = Path(path)/'checkpoint.safetensors', every, 0.
+        if every < 1:
+            raise ValueError(f"every is a number of batches from 1 on, not {every}")
+        self.file, self.every, self.seconds = Path(path) / "checkpoint.safetensors", every, 0.0
+
     def before_fit(self):
         self.plan, self.stopped = _plan(self.learn), False
-        if self.file.is_file(): self._go_on()
+        if self.file.is_file():
+            self._go_on()
         self.start = time.perf_counter() - self.seconds
-        if threading.current_thread() is threading.main_thread(): self.old = signal.signal(signal.SIGINT, self._interrupt)
-    def before_train(self): self.began = random_state(self.dls.loaders)
+        if threading.current_thread() is threading.main_thread():
+            self.old = signal.signal(signal.SIGINT, self._interrupt)
+
+    def before_train(self):
+        self.began = random_state(self.dls.loaders)
+
     def after_batch(self):
-        if self.stopped or self.train_iter%self.every == 0 or self.iter == self.n_iter - 1: self._save(self.epoch)
-        if self.stopped: self._release(); raise KeyboardInterrupt(f"stopped after a whole batch; {self.file} holds everything")
+        if self.stopped or self.train_iter % self.every == 0 or self.iter == self.n_iter - 1:
+            self._save(self.epoch)
+        if self.stopped:
+            self._release()
+            raise KeyboardInterrupt(f"stopped after a whole batch; {self.file} holds everything")
+
     def after_fit(self):
-        self._save(self.n_epoch); self._release()
-        self.learn.__dict__.pop('_with_events', None)
+        self._save(self.n_epoch)
+        self._release()
+        self.learn.__dict__.pop("_with_events", None)
+
     def _release(self):
-        if signal.getsignal(signal.SIGINT) == self._interrupt: signal.signal(signal.SIGINT, self.old or signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) == self._interrupt:
+            signal.signal(signal.SIGINT, self.old or signal.default_int_handler)
+
     def _interrupt(self, number, frame):
-        while frame and frame.f_code is not Learner._do_fit.__code__: frame = frame.f_back
-        if not frame or not self.learn or not self.learn.training or self.stopped: self._release(); raise KeyboardInterrupt
+        while frame and frame.f_code is not Learner._do_fit.__code__:
+            frame = frame.f_back
+        if not frame or not self.learn or not self.learn.training or self.stopped:
+            self._release()
+            raise KeyboardInterrupt
         self.stopped = True
 
 # %% ../nbs/05a_resume.ipynb #93af6585
 @patch
-def _save(self:Resume, epoch):
+def _save(self: Resume, epoch):
     self.seconds = time.perf_counter() - self.start
-    learn, scaler = self.learn, self.learn.__dict__.get('scaler')  # of 16-bit floats on a GPU
-    save_state(self.file, dict(plan=self.plan, epoch=epoch, iter=getattr(learn, 'iter', 0), place=[learn.train_iter, learn.pct_train], seconds=self.seconds,
-        model=learn.model.state_dict(), opt=learn.opt.state_dict(), scaler=scaler.state_dict() if scaler else {},
-        callbacks={f'{cb.name}.{k}': _get(cb, k) for cb, k in _keepers(learn)}, began=getattr(self, 'began', None), now=random_state(self.dls.loaders)))
+    learn, scaler = self.learn, self.learn.__dict__.get("scaler")  # of 16-bit floats on a GPU
+    save_state(
+        self.file,
+        dict(
+            plan=self.plan,
+            epoch=epoch,
+            iter=getattr(learn, "iter", 0),
+            place=[learn.train_iter, learn.pct_train],
+            seconds=self.seconds,
+            model=learn.model.state_dict(),
+            opt=learn.opt.state_dict(),
+            scaler=scaler.state_dict() if scaler else {},
+            callbacks={f"{cb.name}.{k}": _get(cb, k) for cb, k in _keepers(learn)},
+            began=getattr(self, "began", None),
+            now=random_state(self.dls.loaders),
+        ),
+    )
+
 
 @patch
-def _go_on(self:Resume):
+def _go_on(self: Resume):
     s = self.saved = load_state(self.file)
-    if other := list(_differ(s['plan'], self.plan)):
-        raise ValueError(f"{self.file} belongs to another training; remove it or give another folder:\n  " + '\n  '.join(other[:8]))
-    self.seconds, self.first, self.learn._with_events = s['seconds'], s['epoch'], self._skip
-    if s['epoch'] >= self.n_epoch: self._load()
-    print(f"{self.file.parent.name}: " + ('complete, nothing left to train; remove it to train anew' if s['epoch'] >= self.n_epoch else
-          f"going on after batch {s['iter'] + 1} of {s['plan']['batches']} in epoch {s['epoch'] + 1} of {self.n_epoch}"))
+    if other := list(_differ(s["plan"], self.plan)):
+        raise ValueError(
+            f"{self.file} belongs to another training; remove it or give another folder:\n  "
+            + "\n  ".join(other[:8])
+        )
+    self.seconds, self.first, self.learn._with_events = s["seconds"], s["epoch"], self._skip
+    if s["epoch"] >= self.n_epoch:
+        self._load()
+    print(
+        f"{self.file.parent.name}: "
+        + (
+            "complete, nothing left to train; remove it to train anew"
+            if s["epoch"] >= self.n_epoch
+            else f"going on after batch {s['iter'] + 1} of {s['plan']['batches']} in epoch {s['epoch'] + 1} of {self.n_epoch}"
+        )
+    )
 
 # %% ../nbs/05a_resume.ipynb #012715d1
 @patch
-def _skip(self:Resume, f, event, *rest):
+def _skip(self: Resume, f, event, *rest):
     "In place of the Learner's own: an epoch that is done raises no events."
     if self.epoch < self.first:
-        if (bar := getattr(getattr(self.learn, 'progress', None), 'mbar', None)) is not None: bar.update(self.epoch)  # it starts at its first
+        if (bar := getattr(getattr(self.learn, "progress", None), "mbar", None)) is not None:
+            bar.update(self.epoch)  # it starts at its first
         return
     del self.learn._with_events
     self.learn.all_batches = self._rest
     self.learn._with_events(f, event, *rest)
 
-@patch
-def _rest(self:Resume):
-    "In place of the Learner's own, once: drop the batches that are done, put everything back, take the others."
-    del self.learn.all_batches
-    self.began, at, self.learn.n_iter = self.saved['began'], self.saved['iter'], len(self.dl)
-    set_random_state(self.began, self.dls.loaders)
-    for i, b in enumerate(self.dl):
-        if i == at: self._load()
-        if i > at: self.learn.one_batch(i, b)
 
 @patch
-def _load(self:Resume):
+def _rest(self: Resume):
+    "In place of the Learner's own, once: drop the batches that are done, put everything back, take the others."
+    del self.learn.all_batches
+    self.began, at, self.learn.n_iter = self.saved["began"], self.saved["iter"], len(self.dl)
+    set_random_state(self.began, self.dls.loaders)
+    for i, b in enumerate(self.dl):
+        if i == at:
+            self._load()
+        if i > at:
+            self.learn.one_batch(i, b)
+
+
+@patch
+def _load(self: Resume):
     s, self.saved, learn = self.saved, None, self.learn
-    learn.model.load_state_dict(s['model']); _put(learn, 'opt', s['opt'])
-    if s['scaler']: learn.scaler.load_state_dict(s['scaler'])
-    for cb, k in _keepers(learn): _put(cb, k, s['callbacks'][f'{cb.name}.{k}'])
-    learn.train_iter, learn.pct_train = s['place']
-    set_random_state(s['now'], self.dls.loaders)
+    learn.model.load_state_dict(s["model"])
+    _put(learn, "opt", s["opt"])
+    if s["scaler"]:
+        learn.scaler.load_state_dict(s["scaler"])
+    for cb, k in _keepers(learn):
+        _put(cb, k, s["callbacks"][f"{cb.name}.{k}"])
+    learn.train_iter, learn.pct_train = s["place"]
+    set_random_state(s["now"], self.dls.loaders)

@@ -7,70 +7,94 @@ __all__ = ['sigma2', 'ScoreNet', 'langevin_step', 'langevin', 'predictor_correct
            'bits_per_dim']
 
 # %% ../nbs/07_score.ipynb #358ec114
-import math, torch
-from torch import nn, Tensor
-from .process import GaussianDiffusion
-from .ddpm import Frame
+import math
+
+import torch
+from torch import Tensor, nn
+
 from .ddim import stride_times
+from .ddpm import Frame
+from .process import GaussianDiffusion
 
 # %% ../nbs/07_score.ipynb #c3830220
 def sigma2(
-    process:GaussianDiffusion, # a process
-    t:Tensor,                  # steps [b]
-    predict:str,               # 'score'; anything else raises ValueError
-)->Tensor:                     # weights [b] for the squared error of the score
+    process: GaussianDiffusion,  # a process
+    t: Tensor,  # steps [b]
+    predict: str,  # 'score'; anything else raises ValueError
+) -> Tensor:  # weights [b] for the squared error of the score
     "The weights sigma_t^2, under which all levels of noise count alike."
-    if predict != 'score': raise ValueError(f"sigma_t^2 levels the errors of a score, not of {predict!r}")
-    return (process.sigma[t.cpu()]**2).float().to(t.device)
+    if predict != "score":
+        raise ValueError(f"sigma_t^2 levels the errors of a score, not of {predict!r}")
+    return (process.sigma[t.cpu()] ** 2).float().to(t.device)
 
 # %% ../nbs/07_score.ipynb #50e1f7c2
 class ScoreNet(nn.Module):
     "A network that answers with the score: the noise inside, divided by -sigma_t at its end."
-    def __init__(self,
-        net:nn.Module,             # a network with the call (xt, t, y, keep) that says the noise
-        process:GaussianDiffusion, # the process that it is trained with
+
+    def __init__(
+        self,
+        net: nn.Module,  # a network with the call (xt, t, y, keep) that says the noise
+        process: GaussianDiffusion,  # the process that it is trained with
     ):
-        super().__init__(); self.net = net
-        self.register_buffer('sigma', process.sigma.float(), persistent=False)
+        super().__init__()
+        self.net = net
+        self.register_buffer("sigma", process.sigma.float(), persistent=False)
+
     @property
-    def cond(self): return self.net.cond
+    def cond(self):
+        return self.net.cond
+
     def forward(self, xt, t, y=None, keep=None):
-        return -self.net(xt, t, y, keep).float()/self.sigma[t].view(-1, *[1]*(xt.ndim - 1))
+        return -self.net(xt, t, y, keep).float() / self.sigma[t].view(-1, *[1] * (xt.ndim - 1))
 
 # %% ../nbs/07_score.ipynb #24467cd4
 def langevin_step(
-    xt:Tensor,       # noisy images [b, c, h, w]
-    score:Tensor,    # their score
-    z:Tensor,        # standard normal noise of the same shape
-    snr:float=.16,   # length of the score's part in units of the noise's, above 0
-    scale:float=1.,  # a factor of the step, 1 - beta_t
-)->Tensor:           # like xt
+    xt: Tensor,  # noisy images [b, c, h, w]
+    score: Tensor,  # their score
+    z: Tensor,  # standard normal noise of the same shape
+    snr: float = 0.16,  # length of the score's part in units of the noise's, above 0
+    scale: float = 1.0,  # a factor of the step, 1 - beta_t
+) -> Tensor:  # like xt
     "One Langevin step, its size by the signal-to-noise rule."
-    norm = lambda v: v.flatten(1).norm(dim=1).mean()
-    size = 2*scale*(snr*norm(z)/norm(score))**2
-    return xt + size*score + (2*size).sqrt()*z
+
+    def norm(v):
+        return v.flatten(1).norm(dim=1).mean()
+
+    size = 2 * scale * (snr * norm(z) / norm(score)) ** 2
+    return xt + size * score + (2 * size).sqrt() * z
+
 
 def _corrected(denoise, process, xt, t, snr, generator):
     "The guess at xt, and xt after one Langevin step at level t."
-    x0, scale = denoise(xt, t), (process.alpha[t]/process.alpha[t - 1]).item()**2
-    return x0, langevin_step(xt, process.to_score(x0, xt, t), torch.randn(xt.shape, generator=generator).to(xt), snr, scale)
+    x0, scale = denoise(xt, t), (process.alpha[t] / process.alpha[t - 1]).item() ** 2
+    return x0, langevin_step(
+        xt,
+        process.to_score(x0, xt, t),
+        torch.randn(xt.shape, generator=generator).to(xt),
+        snr,
+        scale,
+    )
 
 # %% ../nbs/07_score.ipynb #3f8ea097
 @torch.no_grad()
 def langevin(
-    denoise,                  # (xt, t) -> x0
-    process:GaussianDiffusion,# the process whose levels are walked down
-    x:Tensor,                 # noise [b, c, h, w] to start from, `process.prior(shape)`
-    steps_each:int=5,         # Langevin steps at each level, at least 1
-    snr:float=.35,            # size of the steps, see `langevin_step`; the fewer calls, the larger
-    steps:int=50,             # levels to visit, 1..T
-    times=None, spacing:str='trailing', # or the levels themselves, see `stride_times`
-    generator=None,           # a torch.Generator for all noise
-):                            # Frames (t, xt, x0), one a call of `denoise`
+    denoise,  # (xt, t) -> x0
+    process: GaussianDiffusion,  # the process whose levels are walked down
+    x: Tensor,  # noise [b, c, h, w] to start from, `process.prior(shape)`
+    steps_each: int = 5,  # Langevin steps at each level, at least 1
+    snr: float = 0.35,  # size of the steps, see `langevin_step`; the fewer calls, the larger
+    steps: int = 50,  # levels to visit, 1..T
+    times=None,
+    spacing: str = "trailing",  # or the levels themselves, see `stride_times`
+    generator=None,  # a torch.Generator for all noise
+):  # Frames (t, xt, x0), one a call of `denoise`
     "Annealed Langevin sampling, frame by frame."
-    if steps_each < 1 or snr <= 0: raise ValueError(f"steps_each={steps_each}, snr={snr}: at least one step a level, and of a size above 0")
+    if steps_each < 1 or snr <= 0:
+        raise ValueError(
+            f"steps_each={steps_each}, snr={snr}: at least one step a level, and of a size above 0"
+        )
     times = stride_times(process, steps, times, spacing)
-    for t, s in zip(times, times[1:]):
+    for t, s in itertools.pairwise(times):
         for _ in range(steps_each):
             x0, new = _corrected(denoise, process, x, t, snr, generator)
             yield Frame(t, x, x0)
@@ -82,19 +106,20 @@ def langevin(
 # %% ../nbs/07_score.ipynb #93fa8932
 @torch.no_grad()
 def predictor_corrector(
-    denoise,                  # (xt, t) -> x0
-    process:GaussianDiffusion,# the process to walk back: VE, VP or flow
-    xT:Tensor,                # noise [b, c, h, w] to start from, `process.prior(shape)`
-    corrections:int=1,        # Langevin steps at each level before the step to the next; 0 is ancestral sampling
-    snr:float=.16,            # size of the Langevin steps, see `langevin_step`
-    steps:int=50,             # strides to take, 1..T
-    variance:str='large',     # how much noise each stride adds: 'large', or 'posterior'
-    times=None, spacing:str='trailing', # or the steps to visit, see `stride_times`
-    generator=None,           # a torch.Generator for all noise
-):                            # Frames (t, xt, x0), one a call of `denoise`
+    denoise,  # (xt, t) -> x0
+    process: GaussianDiffusion,  # the process to walk back: VE, VP or flow
+    xT: Tensor,  # noise [b, c, h, w] to start from, `process.prior(shape)`
+    corrections: int = 1,  # Langevin steps at each level before the step to the next; 0 is ancestral sampling
+    snr: float = 0.16,  # size of the Langevin steps, see `langevin_step`
+    steps: int = 50,  # strides to take, 1..T
+    variance: str = "large",  # how much noise each stride adds: 'large', or 'posterior'
+    times=None,
+    spacing: str = "trailing",  # or the steps to visit, see `stride_times`
+    generator=None,  # a torch.Generator for all noise
+):  # Frames (t, xt, x0), one a call of `denoise`
     "Predictor-corrector sampling, frame by frame."
     times, xt = stride_times(process, steps, times, spacing), xT
-    for t, s in zip(times, times[1:]):
+    for t, s in itertools.pairwise(times):
         for _ in range(corrections):
             x0, new = _corrected(denoise, process, xt, t, snr, generator)
             yield Frame(t, xt, x0)
@@ -102,69 +127,112 @@ def predictor_corrector(
         x0 = denoise(xt, t)
         yield Frame(t, xt, x0)
         z = torch.randn(xt.shape, generator=generator).to(xt) if s else None
-        xt = process.step(xt, x0, t, s, eta=1., z=z, variance=variance) if s else x0
+        xt = process.step(xt, x0, t, s, eta=1.0, z=z, variance=variance) if s else x0
     yield Frame(s, xt, x0)
 
 # %% ../nbs/07_score.ipynb #824bf92d
-def _slope(denoise, process, xt, t): x0 = denoise(xt, t); return x0, process.to_eps(x0, xt, t)
+def _slope(denoise, process, xt, t):
+    x0 = denoise(xt, t)
+    return x0, process.to_eps(x0, xt, t)
+
+
 def _move(process, xt, t, s, x0, eps):
     "From t to s along given slopes."
-    return xt + (process.alpha[s] - process.alpha[t]).item()*x0 + (process.sigma[s] - process.sigma[t]).item()*eps
+    return (
+        xt
+        + (process.alpha[s] - process.alpha[t]).item() * x0
+        + (process.sigma[s] - process.sigma[t]).item() * eps
+    )
+
 
 @torch.no_grad()
 def probability_flow(
-    denoise, process, xT, # as in `predictor_corrector`
-    steps:int=25,         # strides to take, 1..T; each but the last calls `denoise` twice
-    times=None, spacing:str='trailing', # or the steps to visit, see `stride_times`
-    generator=None,       # not used: nothing is random; here so that samplers can be exchanged
-):                        # Frames (t, xt, x0)
+    denoise,
+    process,
+    xT,  # as in `predictor_corrector`
+    steps: int = 25,  # strides to take, 1..T; each but the last calls `denoise` twice
+    times=None,
+    spacing: str = "trailing",  # or the steps to visit, see `stride_times`
+    generator=None,  # not used: nothing is random; here so that samplers can be exchanged
+):  # Frames (t, xt, x0)
     "The probability flow by Heun's method, frame by frame."
     times, xt = stride_times(process, steps, times, spacing), xT
-    for t, s in zip(times, times[1:]):
+    for t, s in itertools.pairwise(times):
         here = _slope(denoise, process, xt, t)
         yield Frame(t, xt, here[0])
-        if s: there = _slope(denoise, process, _move(process, xt, t, s, *here), s)
-        xt = _move(process, xt, t, s, *[(a + b)/2 for a, b in zip(here, there)]) if s else here[0]
+        if s:
+            there = _slope(denoise, process, _move(process, xt, t, s, *here), s)
+        xt = _move(process, xt, t, s, *[(a + b) / 2 for a, b in zip(here, there)]) if s else here[0]
     yield Frame(s, xt, here[0])
 
 # %% ../nbs/07_score.ipynb #b3e8eba8
 def _with_divergence(denoise, process, xt, t, v):
     "Guess and noise at t, and Hutchinson's estimates of their divergences."
     with torch.enable_grad():
-        xt = xt.detach().requires_grad_(); x0 = denoise(xt, t); jv = torch.autograd.grad(x0, xt, v)[0]
-    xt, x0, div = xt.detach(), x0.detach(), (jv*v).flatten(1).sum(1)
-    return x0, process.to_eps(x0, xt, t), div, (xt[0].numel() - process.alpha[t].item()*div)/process.sigma[t].item()
+        xt = xt.detach().requires_grad_()
+        x0 = denoise(xt, t)
+        jv = torch.autograd.grad(x0, xt, v)[0]
+    xt, x0, div = xt.detach(), x0.detach(), (jv * v).flatten(1).sum(1)
+    return (
+        x0,
+        process.to_eps(x0, xt, t),
+        div,
+        (xt[0].numel() - process.alpha[t].item() * div) / process.sigma[t].item(),
+    )
+
 
 @torch.no_grad()
 def log_density(
-    denoise,                  # (xt, t) -> x0, differentiable and not clipped; a clipped one raises ValueError
-    process:GaussianDiffusion,# the process that it belongs to
-    x:Tensor,                 # points or images [b, c, h, w]
-    steps:int=50,             # strides of the way up, 1..T; several within one step of t count as one
-    generator=None,           # a torch.Generator for the signs
-)->Tensor:                    # [b], in nats
+    denoise,  # (xt, t) -> x0, differentiable and not clipped; a clipped one raises ValueError
+    process: GaussianDiffusion,  # the process that it belongs to
+    x: Tensor,  # points or images [b, c, h, w]
+    steps: int = 50,  # strides of the way up, 1..T; several within one step of t count as one
+    generator=None,  # a torch.Generator for the signs
+) -> Tensor:  # [b], in nats
     "The model's log density, at the lowest noise t = 1, by the probability flow."
-    if getattr(denoise, 'clip', False): raise ValueError("a clipped guess has no density: denoiser(..., clip=False)")
-    if not 1 <= steps <= process.T: raise ValueError(f'steps={steps}: a way over {process.T} steps takes 1 to {process.T} strides')
-    rise, logp = (process.sigma/process.alpha)[1:].clamp(max=1e3).log(), 0.
-    times = sorted({1, process.T, *(1 + (rise - v).abs().argmin().item() for v in torch.linspace(rise[0], rise[-1], steps + 1))})
-    for s, t in zip(times, times[1:]):
-        v = torch.randint(0, 2, x.shape, generator=generator).to(x)*2 - 1
-        here = _with_divergence(denoise, process, x, s, v); there = _with_divergence(denoise, process, _move(process, x, s, t, *here[:2]), t, v)
-        x0, eps, dx0, deps = ((a + b)/2 for a, b in zip(here, there))
-        x = _move(process, x, s, t, x0, eps); logp = logp + _move(process, 0., s, t, dx0, deps)
+    if getattr(denoise, "clip", False):
+        raise ValueError("a clipped guess has no density: denoiser(..., clip=False)")
+    if not 1 <= steps <= process.T:
+        raise ValueError(
+            f"steps={steps}: a way over {process.T} steps takes 1 to {process.T} strides"
+        )
+    rise, logp = (process.sigma / process.alpha)[1:].clamp(max=1e3).log(), 0.0
+    times = sorted(
+        {
+            1,
+            process.T,
+            *(
+                1 + (rise - v).abs().argmin().item()
+                for v in torch.linspace(rise[0], rise[-1], steps + 1)
+            ),
+        }
+    )
+    for s, t in itertools.pairwise(times):
+        v = torch.randint(0, 2, x.shape, generator=generator).to(x) * 2 - 1
+        here = _with_divergence(denoise, process, x, s, v)
+        there = _with_divergence(denoise, process, _move(process, x, s, t, *here[:2]), t, v)
+        x0, eps, dx0, deps = ((a + b) / 2 for a, b in zip(here, there))
+        x = _move(process, x, s, t, x0, eps)
+        logp = logp + _move(process, 0.0, s, t, dx0, deps)
     var = process.prior_std**2
-    return logp - x.flatten(1).square().sum(1)/(2*var) - x[0].numel()/2*math.log(2*math.pi*var)
+    return (
+        logp
+        - x.flatten(1).square().sum(1) / (2 * var)
+        - x[0].numel() / 2 * math.log(2 * math.pi * var)
+    )
 
 # %% ../nbs/07_score.ipynb #583b52aa
 def bits_per_dim(
-    denoise, process,   # as in `log_density`
-    x:Tensor,           # images [b, c, h, w] in [-1, 1]
-    steps:int=50,       # strides, 1..T
-    levels:int=256,     # grey levels of the images
-    generator=None,     # a torch.Generator for all noise
-)->Tensor:              # [b], bits a pixel and channel
+    denoise,
+    process,  # as in `log_density`
+    x: Tensor,  # images [b, c, h, w] in [-1, 1]
+    steps: int = 50,  # strides, 1..T
+    levels: int = 256,  # grey levels of the images
+    generator=None,  # a torch.Generator for all noise
+) -> Tensor:  # [b], bits a pixel and channel
     "How many bits a pixel costs under the model."
-    width = 2/(levels - 1)
-    y = x + width*(torch.rand(x.shape, generator=generator).to(x) - .5)
-    return -log_density(denoise, process, y, steps, generator)/(math.log(2)*x[0].numel()) - math.log2(width)
+    width = 2 / (levels - 1)
+    y = x + width * (torch.rand(x.shape, generator=generator).to(x) - 0.5)
+    return -log_density(denoise, process, y, steps, generator) / (
+        math.log(2) * x[0].numel()
+    ) - math.log2(width)

@@ -7,68 +7,102 @@ __all__ = ['NAMES', 'GAP', 'SEEN', 'vector', 'read_lists', 'draw_lists', 'scenes
            'render_lists', 'by_scene', 'asked', 'read_iclevr']
 
 # %% ../nbs/01d_shapes.ipynb #9b0a5ce2
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-import hashlib, json
 from pathlib import Path
+
 import numpy as np
-from PIL import Image
 from fastprogress.fastprogress import progress_bar
+from PIL import Image
+
 from .core import settings
-from .images import carve
-from .files import DataError, cached, search
 from .data import register
-from .raycast import COLOURS, EYE, LAMPS, LENS, SOLIDS, Scene, Thing, axes, half, meet, rays, render
+from .files import DataError, cached, search
+from .images import carve
+from genda.raycast import (
+    COLOURS,
+    EYE,
+    LAMPS,
+    LENS,
+    SOLIDS,
+    Scene,
+    Thing,
+    axes,
+    half,
+    meet,
+    rays,
+    render,
+)
 
 # %% ../nbs/01d_shapes.ipynb #c213fd2e
-NAMES = [f'{colour} {shape}' for shape in SOLIDS for colour in COLOURS]
+NAMES = [f"{colour} {shape}" for shape in SOLIDS for colour in COLOURS]
+
 
 def vector(
-    names:list, # names of kinds, as in NAMES; an unknown one raises ValueError
-)->np.ndarray:  # [24] of 0 and 1
+    names: list,  # names of kinds, as in NAMES; an unknown one raises ValueError
+) -> np.ndarray:  # [24] of 0 and 1
     "The label vector of a list of names."
     if isinstance(names, str) or (unknown := [n for n in names if n not in NAMES]):
-        raise ValueError(f"{names!r}: a list is wanted, with names such as {NAMES[1]!r}; colours {', '.join(COLOURS)}; shapes {', '.join(SOLIDS)}"
-                         + ('' if isinstance(names, str) else f'; unknown: {unknown}'))
+        raise ValueError(
+            f"{names!r}: a list is wanted, with names such as {NAMES[1]!r}; colours {', '.join(COLOURS)}; shapes {', '.join(SOLIDS)}"
+            + ("" if isinstance(names, str) else f"; unknown: {unknown}")
+        )
     return np.isin(NAMES, names).astype(np.int64)
 
 # %% ../nbs/01d_shapes.ipynb #9eeb5a34
 def read_lists(
-    path, # a JSON file: {file name: [names]} or [[names], ...]
-)->tuple: # file names (None where there are none), lists of names; DataError says what is wrong
+    path,  # a JSON file: {file name: [names]} or [[names], ...]
+) -> tuple:  # file names (None where there are none), lists of names; DataError says what is wrong
     "The label lists of a file of i-CLEVR."
-    try: got = json.loads(Path(path).read_text(encoding='utf-8'))
-    except FileNotFoundError: raise DataError(f"{path} is missing") from None
-    except ValueError as e: raise DataError(f"{path} is damaged: {e}") from None
+    try:
+        got = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing") from None
+    except ValueError as e:
+        raise DataError(f"{path} is damaged: {e}") from None
     files, lists = (list(got), list(got.values())) if isinstance(got, dict) else (None, got)
-    if not isinstance(lists, list) or not lists: raise DataError(f"{path} holds no lists of objects")
+    if not isinstance(lists, list) or not lists:
+        raise DataError(f"{path} holds no lists of objects")
     for i, names in enumerate(lists):
         where = f"{path}, {files[i] if files else f'list {i}'}"
-        if not isinstance(names, list) or not names or len({*map(str, names)}) < len(names): raise DataError(f"{where}: {names!r} is no list of distinct objects")
-        try: vector(names)
-        except ValueError as e: raise DataError(f"{where}: {e}") from None
-    if bad := [f for f in files or [] if Path(f).name != f or '\\' in f or not f.endswith('.png')]: raise DataError(f"{path}: {bad[0]!r} is no plain name of a .png")
+        if not isinstance(names, list) or not names or len({*map(str, names)}) < len(names):
+            raise DataError(f"{where}: {names!r} is no list of distinct objects")
+        try:
+            vector(names)
+        except ValueError as e:
+            raise DataError(f"{where}: {e}") from None
+    if bad := [f for f in files or [] if Path(f).name != f or "\\" in f or not f.endswith(".png")]:
+        raise DataError(f"{path}: {bad[0]!r} is no plain name of a .png")
     return files, lists
 
 # %% ../nbs/01d_shapes.ipynb #bf848782
 def draw_lists(
-    n:int,      # scenes
-    seed:int=0, # the same seed gives the same lists
-)->list:        # n lists of 3 different names
+    n: int,  # scenes
+    seed: int = 0,  # the same seed gives the same lists
+) -> list:  # n lists of 3 different names
     "Three of the 24 kinds for each scene, none preferred."
     rng = np.random.RandomState(seed)
     return [[NAMES[i] for i in rng.permutation(24)[:3]] for _ in range(n)]
 
+
 def scenes(
-    n:int=None, # only the first so many scenes, by default all 6,003
-)->tuple:       # lists of names, one a picture; the number of each picture's scene
+    n: int | None = None,  # only the first so many scenes, by default all 6,003
+) -> tuple:  # lists of names, one a picture; the number of each picture's scene
     "The label lists of the training pictures: those of train.json where it is found, else drawn."
-    path = next((p for p in search('iclevr/train.json') if p.is_file()), None)
-    if path is None: lists, kin = [names[:k] for names in draw_lists(6003) for k in (1, 2, 3)], np.repeat(np.arange(6003), 3)
+    path = next((p for p in search("iclevr/train.json") if p.is_file()), None)
+    if path is None:
+        lists, kin = (
+            [names[:k] for names in draw_lists(6003) for k in (1, 2, 3)],
+            np.repeat(np.arange(6003), 3),
+        )
     else:
         files, lists = read_lists(path)
-        if files is None: raise DataError(f"{path} names no pictures: {{file name: [objects]}} is wanted")
-        first = {}; kin = np.array([first.setdefault(f.rsplit('_', 1)[0], len(first)) for f in files])
+        if files is None:
+            raise DataError(f"{path} names no pictures: {{file name: [objects]}} is wanted")
+        first = {}
+        kin = np.array([first.setdefault(f.rsplit("_", 1)[0], len(first)) for f in files])
     keep = np.flatnonzero(kin < (n or len(lists)))
     return [lists[i] for i in keep], kin[keep]
 
@@ -76,126 +110,241 @@ def scenes(
 def _new(name, rng):
     "A Thing of a kind, of a random material, at a random place."
     colour, shape = name.split()
-    return Thing(shape, colour, bool(rng.rand() < .5), *rng.uniform(-3, 3, 2).tolist(), rng.uniform(.6, .8), rng.uniform(0, 2*np.pi))
+    return Thing(
+        shape,
+        colour,
+        bool(rng.rand() < 0.5),
+        *rng.uniform(-3, 3, 2).tolist(),
+        rng.uniform(0.6, 0.8),
+        rng.uniform(0, 2 * np.pi),
+    )
 
 # %% ../nbs/01d_shapes.ipynb #bfc92d5a
-GAP, SEEN = .25, .6   # between footprints; the share of a thing's outline that must be seen
+GAP, SEEN = 0.25, 0.6  # between footprints; the share of a thing's outline that must be seen
+
 
 def shares(
-    scene,       # a Scene
-    size:int=64, # rays a side to look with
-)->np.ndarray:   # [things], in 0..1
+    scene,  # a Scene
+    size: int = 64,  # rays a side to look with
+) -> np.ndarray:  # [things], in 0..1
     "The share of each thing's outline that nothing hides."
-    t = meet(scene, scene.eye[:, None], rays(scene.eye, size, size)); who = t.argmin(0)
-    return np.array([(who == i).sum()/max(1, np.isfinite(v).sum()) for i, v in enumerate(t[1:], 1)])
+    t = meet(scene, scene.eye[:, None], rays(scene.eye, size, size))
+    who = t.argmin(0)
+    return np.array(
+        [(who == i).sum() / max(1, np.isfinite(v).sum()) for i, v in enumerate(t[1:], 1)]
+    )
+
 
 def framed(
-    scene, # a Scene
-    thing, # a Thing
-)->bool:
+    scene,  # a Scene
+    thing,  # a Thing
+) -> bool:
     "Whether a ball around a thing lies in the picture, and so all of the thing."
     z, x, y = (np.dot(a, [thing.x, thing.y, half(thing)] - scene.eye) for a in axes(scene.eye))
-    reach = half(thing)*dict(sphere=1, cylinder=2, cube=3)[thing.shape]**.5
-    return bool(max(abs(x), abs(y)) + reach*(1 + LENS**2)**.5 <= z*LENS)
+    reach = half(thing) * dict(sphere=1, cylinder=2, cube=3)[thing.shape] ** 0.5
+    return bool(max(abs(x), abs(y)) + reach * (1 + LENS**2) ** 0.5 <= z * LENS)
+
 
 def draw_scene(
-    names:list, # names of kinds, as in NAMES
-    seed=0,     # a number or a list of numbers; the same seed begins the same scene, whatever follows in the list
-)->Scene:
+    names: list,  # names of kinds, as in NAMES
+    seed=0,  # a number or a list of numbers; the same seed begins the same scene, whatever follows in the list
+) -> Scene:
     "A scene in order: nothing overlaps, leaves the frame or is hidden."
-    vector(names); rng = np.random.RandomState(seed)
-    scene = Scene([], (EYE + rng.uniform(-.5, .5, 3)).astype('f'), (LAMPS + rng.uniform(-.5, .5, (3, 3))).astype('f'))
+    vector(names)
+    rng = np.random.RandomState(seed)
+    scene = Scene(
+        [],
+        (EYE + rng.uniform(-0.5, 0.5, 3)).astype("f"),
+        (LAMPS + rng.uniform(-0.5, 0.5, (3, 3))).astype("f"),
+    )
     for name in names:
         for _ in range(2000):
-            thing = _new(name, rng); more = scene._replace(things=[*scene.things, thing])
-            apart = all(np.hypot(thing.x - k.x, thing.y - k.y) >= thing.size + k.size + GAP for k in scene.things)
-            if apart and framed(scene, thing) and shares(more).min() >= SEEN: scene = more; break
-        else: raise ValueError(f"no room for {name} beside {len(scene.things)} other things")
+            thing = _new(name, rng)
+            more = scene._replace(things=[*scene.things, thing])
+            apart = all(
+                np.hypot(thing.x - k.x, thing.y - k.y) >= thing.size + k.size + GAP
+                for k in scene.things
+            )
+            if apart and framed(scene, thing) and shares(more).min() >= SEEN:
+                scene = more
+                break
+        else:
+            raise ValueError(f"no room for {name} beside {len(scene.things)} other things")
     return scene
 
 # %% ../nbs/01d_shapes.ipynb #76f41f14
-def _picture(names, scene, seed, size): return render(draw_scene(names, [seed, scene]), size)
+def _picture(names, scene, seed, size):
+    return render(draw_scene(names, [seed, scene]), size)
+
 
 def render_lists(
-    lists:list,      # lists of names, one a picture
-    kin=None,        # the number of each picture's scene [n]; pictures of one scene share places, by default each has its own
-    size:int=64,     # side in px
-    seed:int=0,      # the same seed gives the same bytes
-    workers:int=2,   # threads; they change nothing but the time
-)->np.ndarray:       # uint8 [n, size, size, 3]
+    lists: list,  # lists of names, one a picture
+    kin=None,  # the number of each picture's scene [n]; pictures of one scene share places, by default each has its own
+    size: int = 64,  # side in px
+    seed: int = 0,  # the same seed gives the same bytes
+    workers: int = 2,  # threads; they change nothing but the time
+) -> np.ndarray:  # uint8 [n, size, size, 3]
     "A picture for each list of names."
-    kin = range(len(lists)) if kin is None else kin; out = np.empty((len(lists), size, size, 3), np.uint8)
+    kin = range(len(lists)) if kin is None else kin
+    out = np.empty((len(lists), size, size, 3), np.uint8)
     with ThreadPoolExecutor(workers) as pool:
         made = pool.map(partial(_picture, seed=seed, size=size), lists, map(int, kin))
-        for o, picture in zip(out, progress_bar(made, total=len(lists), leave=False)): o[:] = picture
+        for o, picture in zip(out, progress_bar(made, total=len(lists), leave=False)):
+            o[:] = picture
     return out
 
 # %% ../nbs/01d_shapes.ipynb #71b4b10b
-def _found(): return next((f"the label lists of {p.parent.name}'s train.json" for p in search('iclevr/train.json') if p.is_file()), 'label lists drawn alike')
+def _found():
+    return next(
+        (
+            f"the label lists of {p.parent.name}'s train.json"
+            for p in search("iclevr/train.json")
+            if p.is_file()
+        ),
+        "label lists drawn alike",
+    )
+
 
 def by_scene(
-    x, y, kin,  # images and labels [n, ...], and the number of each one's scene [n]
-    split:str,  # 'train', 'valid' or 'test'
-)->tuple:       # images and labels of the split
+    x,
+    y,
+    kin,  # images and labels [n, ...], and the number of each one's scene [n]
+    split: str,  # 'train', 'valid' or 'test'
+) -> tuple:  # images and labels of the split
     "A split in which pictures of one scene stay together."
-    numbers = np.unique(kin); keep = np.isin(kin, carve(numbers, np.zeros((len(numbers), 1)), split)[0])
+    numbers = np.unique(kin)
+    keep = np.isin(kin, carve(numbers, np.zeros((len(numbers), 1)), split)[0])
     return x[keep], y[keep]
 
-@register('shapes', 'generated', 18_009, 64, 24, lambda: f'ray cast here from {_found()}; stands in for i-CLEVR (El-Nouby et al. 2019)', 'Apache-2.0', names=NAMES)
+
+@register(
+    "shapes",
+    "generated",
+    18_009,
+    64,
+    24,
+    lambda: f"ray cast here from {_found()}; stands in for i-CLEVR (El-Nouby et al. 2019)",
+    "Apache-2.0",
+    names=NAMES,
+)
 def _shapes(split, size=64, scene_seed=0, n_scenes=None):
     lists, kin = scenes(n_scenes)
-    probe = hashlib.md5(render(draw_scene(NAMES[1::11], 0), 16).tobytes(), usedforsecurity=False).hexdigest()
-    make = lambda: (render_lists(lists, kin, size, scene_seed), np.array([vector(a) for a in lists]))
-    return by_scene(*cached('shapes', make, size, scene_seed, lists, probe), kin, split)
+    probe = hashlib.md5(
+        render(draw_scene(NAMES[1::11], 0), 16).tobytes(), usedforsecurity=False
+    ).hexdigest()
+
+    def make():
+        return (
+            render_lists(lists, kin, size, scene_seed),
+            np.array([vector(a) for a in lists]),
+        )
+
+    return by_scene(*cached("shapes", make, size, scene_seed, lists, probe), kin, split)
 
 # %% ../nbs/01d_shapes.ipynb #950f293f
 def asked(
-    name:str='test', # 'test' or 'new_test'
-)->tuple:            # 32 lists of names, and their vectors [32, 24]
+    name: str = "test",  # 'test' or 'new_test'
+) -> tuple:  # 32 lists of names, and their vectors [32, 24]
     "The lists that a generator is to draw: the published ones where they are found, else drawn with their numbers of objects."
-    if name not in (sizes := dict(test=[6, 12, 14], new_test=[0, 12, 20])): raise ValueError(f"{name!r}: 'test' or 'new_test' is wanted")
-    path = next((p for p in search(f'iclevr/{name}.json') if p.is_file()), None)
-    if path: lists = read_lists(path)[1]
-    else: lists = [a[:k] for a, k in zip(draw_lists(32, len(name)), np.repeat([1, 2, 3], sizes[name]))]
+    if name not in (sizes := dict(test=[6, 12, 14], new_test=[0, 12, 20])):
+        raise ValueError(f"{name!r}: 'test' or 'new_test' is wanted")
+    path = next((p for p in search(f"iclevr/{name}.json") if p.is_file()), None)
+    if path:
+        lists = read_lists(path)[1]
+    else:
+        lists = [
+            a[:k] for a, k in zip(draw_lists(32, len(name)), np.repeat([1, 2, 3], sizes[name]))
+        ]
     return lists, np.array([vector(a) for a in lists])
 
 # %% ../nbs/01d_shapes.ipynb #a380acf1
 def _square(path, size, crop):
     "A picture file as uint8 [size, size, 3]."
-    with Image.open(path) as f: im = f.convert('RGB')
-    w, h = im.size; m = min(w, h)
-    if crop: im = im.crop(((w - m)//2, (h - m)//2, (w + m)//2, (h + m)//2))
+    with Image.open(path) as f:
+        im = f.convert("RGB")
+    w, h = im.size
+    m = min(w, h)
+    if crop:
+        im = im.crop(((w - m) // 2, (h - m) // 2, (w + m) // 2, (h + m) // 2))
     return np.asarray(im.resize((size, size), Image.BILINEAR))
 
 # %% ../nbs/01d_shapes.ipynb #2dd64964
 def read_iclevr(
-    folder,            # holds train.json, and the pictures in images/ or beside it; objects.json is compared where it is there
-    split:str='train', # 'train', 'valid' or 'test', carved 8:1:1 by scene
-    size:int=64,       # side in px
-    crop:bool=False,   # the middle square, instead of squeezing width and height
-)->tuple:              # images uint8 [n, size, size, 3], labels [n, 24]; DataError names what is missing or damaged
+    folder,  # holds train.json, and the pictures in images/ or beside it; objects.json is compared where it is there
+    split: str = "train",  # 'train', 'valid' or 'test', carved 8:1:1 by scene
+    size: int = 64,  # side in px
+    crop: bool = False,  # the middle square, instead of squeezing width and height
+) -> (
+    tuple
+):  # images uint8 [n, size, size, 3], labels [n, 24]; DataError names what is missing or damaged
     "One split of i-CLEVR from its published files."
-    folder = Path(folder); files, lists = read_lists(folder/'train.json')
-    if files is None: raise DataError(f"{folder/'train.json'} names no pictures: {{file name: [objects]}} is wanted")
-    known = folder/'objects.json'
-    try: same = not known.is_file() or json.loads(known.read_text(encoding='utf-8')) == {n: i for i, n in enumerate(NAMES)}
-    except ValueError: same = False
-    if not same: raise DataError(f"{known} does not number the 24 objects of i-CLEVR in their order")
-    paths = [p if (p := folder/'images'/f).is_file() else folder/f for f in files]
+    folder = Path(folder)
+    files, lists = read_lists(folder / "train.json")
+    if files is None:
+        raise DataError(
+            f"{folder / 'train.json'} names no pictures: {{file name: [objects]}} is wanted"
+        )
+    known = folder / "objects.json"
+    try:
+        same = not known.is_file() or json.loads(known.read_text(encoding="utf-8")) == {
+            n: i for i, n in enumerate(NAMES)
+        }
+    except ValueError:
+        same = False
+    if not same:
+        raise DataError(f"{known} does not number the 24 objects of i-CLEVR in their order")
+    paths = [p if (p := folder / "images" / f).is_file() else folder / f for f in files]
     if gone := [p.name for p in paths if not p.is_file()]:
-        raise DataError(f"{len(gone)} of the {len(files)} pictures of {folder/'train.json'} are missing in {folder}: {', '.join(gone[:3])}{' ...' if gone[3:] else ''}")
+        raise DataError(
+            f"{len(gone)} of the {len(files)} pictures of {folder / 'train.json'} are missing in {folder}: {', '.join(gone[:3])}{' ...' if gone[3:] else ''}"
+        )
+
     def one(path):
-        try: return _square(path, size, crop)
-        except Exception as e: raise DataError(f"{path} is damaged ({type(e).__name__}: {e})") from None
-    make = lambda: (np.stack([one(p) for p in progress_bar(paths, leave=False)]), np.array([vector(a) for a in lists]))
-    kin = np.unique([f.rsplit('_', 1)[0] for f in files], return_inverse=True)[1]
-    return by_scene(*cached('iclevr', make, size, crop, lists, [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]), kin, split)
+        try:
+            return _square(path, size, crop)
+        except Exception as e:
+            raise DataError(f"{path} is damaged ({type(e).__name__}: {e})") from None
+
+    def make():
+        return (
+            np.stack([one(p) for p in progress_bar(paths, leave=False)]),
+            np.array([vector(a) for a in lists]),
+        )
+
+    kin = np.unique([f.rsplit("_", 1)[0] for f in files], return_inverse=True)[1]
+    return by_scene(
+        *cached(
+            "iclevr",
+            make,
+            size,
+            crop,
+            lists,
+            [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths],
+        ),
+        kin,
+        split,
+    )
+
 
 def _folder():
     "The folder iclevr, one with pictures before one without."
-    there = [p for p in search('iclevr') if p.is_dir()]
-    return next((p for p in there if any(p.rglob('*.png'))), (there + [settings().data/'iclevr'])[0])
+    there = [p for p in search("iclevr") if p.is_dir()]
+    return next(
+        (p for p in there if any(p.rglob("*.png"))), (there + [settings().data / "iclevr"])[0]
+    )
 
-@register('iclevr', 'download', 18_009, 64, 24, 'i-CLEVR (El-Nouby et al. 2019), the pictures with 1 to 3 objects; put into a folder iclevr by you',
-          "Microsoft Research's terms, in GeNeVA-v1.zip", names=NAMES, ready=lambda: any(_folder().rglob('*.png')), instead='shapes')
-def _iclevr(split, size=64, crop=False, folder=None): return read_iclevr(folder or _folder(), split, size, crop)
+
+@register(
+    "iclevr",
+    "download",
+    18_009,
+    64,
+    24,
+    "i-CLEVR (El-Nouby et al. 2019), the pictures with 1 to 3 objects; put into a folder iclevr by you",
+    "Microsoft Research's terms, in GeNeVA-v1.zip",
+    names=NAMES,
+    ready=lambda: any(_folder().rglob("*.png")),
+    instead="shapes",
+)
+def _iclevr(split, size=64, crop=False, folder=None):
+    return read_iclevr(folder or _folder(), split, size, crop)

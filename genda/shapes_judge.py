@@ -7,33 +7,51 @@ __all__ = ['top_k', 'shapes_net']
 
 # %% ../nbs/04c_shapes_judge.ipynb #f648f9e0
 from collections import OrderedDict
+
 import torch
-from torch import nn, Tensor
 from fastcore.basics import AttrDict
-from .metrics import KINDS, NETS, _conv
+from torch import Tensor, nn
+
 from .judges import attribute_loss
+from .metrics import KINDS, NETS, _conv
 
 # %% ../nbs/04c_shapes_judge.ipynb #6f672a8e
 def top_k(
-    scores:Tensor, # [n, 24], larger is surer
-    y:Tensor,      # labels [n, 24] of 0 and 1, at least one in each row, else ValueError
-)->Tensor:         # how many of each picture's k objects are among the k highest scores [n]
+    scores: Tensor,  # [n, 24], larger is surer
+    y: Tensor,  # labels [n, 24] of 0 and 1, at least one in each row, else ValueError
+) -> Tensor:  # how many of each picture's k objects are among the k highest scores [n]
     "The objects that a judge names, when it must name as many as there are."
-    if scores.shape != y.shape: raise ValueError(f"scores {list(scores.shape)} and labels {list(y.shape)}: both are [n, kinds]")
+    if scores.shape != y.shape:
+        raise ValueError(
+            f"scores {list(scores.shape)} and labels {list(y.shape)}: both are [n, kinds]"
+        )
     k = y.sum(1)
-    if len(y) and k.min() < 1: raise ValueError("a picture without a label cannot be judged: at least one object each")
-    place = scores.argsort(1, descending=True).argsort(1)   # 0 for the surest
+    if len(y) and k.min() < 1:
+        raise ValueError("a picture without a label cannot be judged: at least one object each")
+    place = scores.argsort(1, descending=True).argsort(1)  # 0 for the surest
     return ((place < k[:, None]) & (y > 0)).sum(1)
 
-KINDS['objects'] = AttrDict(loss=attribute_loss, probs=torch.sigmoid, right=lambda z, y: top_k(z, y).sum()/y.sum())
+
+KINDS["objects"] = AttrDict(
+    loss=attribute_loss, probs=torch.sigmoid, right=lambda z, y: top_k(z, y).sum() / y.sum()
+)
 
 # %% ../nbs/04c_shapes_judge.ipynb #9989ae0d
-def shapes_net(
-)->nn.Sequential: # [n, 3, h, w] -> logits [n, 24]; all but the last layer gives the features [n, 128]
+def shapes_net() -> (
+    nn.Sequential
+):  # [n, 3, h, w] -> logits [n, 24]; all but the last layer gives the features [n, 128]
     "The shapes judge's network, untrained."
-    return nn.Sequential(OrderedDict(
-        conv1=_conv(3, 24, 5, 2), conv2=_conv(24, 48, 3, 2), conv3=_conv(48, 96), conv4=_conv(96, 128, 3, 2),
-        pool=nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(.1)),
-        fc1=nn.Sequential(nn.Linear(128, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()), head=nn.Linear(128, 24)))
+    return nn.Sequential(
+        OrderedDict(
+            conv1=_conv(3, 24, 5, 2),
+            conv2=_conv(24, 48, 3, 2),
+            conv3=_conv(48, 96),
+            conv4=_conv(96, 128, 3, 2),
+            pool=nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.1)),
+            fc1=nn.Sequential(nn.Linear(128, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()),
+            head=nn.Linear(128, 24),
+        )
+    )
 
-NETS['shapes'] = lambda card: shapes_net()
+
+NETS["shapes"] = lambda card: shapes_net()

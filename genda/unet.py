@@ -7,39 +7,52 @@ __all__ = ['NETS', 'time_embedding', 'ResBlock', 'Attention', 'Condition', 'Net'
            'CNN', 'make_net']
 
 # %% ../nbs/03_unet.ipynb #2efc8309
+import math
 from contextlib import nullcontext
 from functools import partial
-import math, torch, torch.nn.functional as F
-from torch import nn, Tensor
-from torch.nn.attention import sdpa_kernel, SDPBackend
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
 from .core import GroupNorm, lookup
 
 # %% ../nbs/03_unet.ipynb #0d370681
 def time_embedding(
-    t:Tensor,           # steps [b]
-    dim:int,            # length of the embedding, even
-    period:float=10000.,# the clocks turn once in 2 pi steps to nearly 2 pi `period` steps
-)->Tensor:              # [b, dim] in [-1, 1]: sines, then cosines
+    t: Tensor,  # steps [b]
+    dim: int,  # length of the embedding, even
+    period: float = 10000.0,  # the clocks turn once in 2 pi steps to nearly 2 pi `period` steps
+) -> Tensor:  # [b, dim] in [-1, 1]: sines, then cosines
     "The sinusoidal embedding of steps."
-    f = torch.exp(-math.log(period)*torch.arange(dim//2, device=t.device)/(dim//2))
-    angle = t[:, None].float()*f
+    f = torch.exp(-math.log(period) * torch.arange(dim // 2, device=t.device) / (dim // 2))
+    angle = t[:, None].float() * f
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 # %% ../nbs/03_unet.ipynb #a7cfd43b
 class ResBlock(nn.Module):
     "Two convolutions with norms, the embedding as scale and shift between them, added to the input."
-    def __init__(self,
-        ci:int,         # channels in
-        co:int,         # channels out
-        emb:int,        # length of the embedding
-        groups:int=8,   # groups of the norms; must divide both numbers of channels
-        residual:bool=True, # False leaves out the addition: a plain convolution block
+
+    def __init__(
+        self,
+        ci: int,  # channels in
+        co: int,  # channels out
+        emb: int,  # length of the embedding
+        groups: int = 8,  # groups of the norms; must divide both numbers of channels
+        residual: bool = True,  # False leaves out the addition: a plain convolution block
     ):
         super().__init__()
         self.norm1, self.conv1 = GroupNorm(groups, ci), nn.Conv2d(ci, co, 3, padding=1)
-        self.emb, self.norm2, self.conv2 = nn.Linear(emb, 2*co), GroupNorm(groups, co), nn.Conv2d(co, co, 3, padding=1)
+        self.emb, self.norm2, self.conv2 = (
+            nn.Linear(emb, 2 * co),
+            GroupNorm(groups, co),
+            nn.Conv2d(co, co, 3, padding=1),
+        )
         self.skip = (nn.Identity() if ci == co else nn.Conv2d(ci, co, 1)) if residual else None
-        if residual: nn.init.zeros_(self.conv2.weight); nn.init.zeros_(self.conv2.bias)
+        if residual:
+            nn.init.zeros_(self.conv2.weight)
+            nn.init.zeros_(self.conv2.bias)
+
     def forward(self, x, e):
         scale, shift = self.emb(e)[:, :, None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.norm1(x)))
@@ -49,201 +62,347 @@ class ResBlock(nn.Module):
 # %% ../nbs/03_unet.ipynb #2bbe8375
 class Attention(nn.Module):
     "Multi-head self-attention over the places of an image, added to the input."
-    def __init__(self,
-        channels:int, # channels in and out; a multiple of `heads`
-        heads:int=4,  # questions asked at once
-        groups:int=8, # groups of the norm
+
+    def __init__(
+        self,
+        channels: int,  # channels in and out; a multiple of `heads`
+        heads: int = 4,  # questions asked at once
+        groups: int = 8,  # groups of the norm
     ):
-        super().__init__(); self.heads, self.norm = heads, GroupNorm(groups, channels)
-        self.qkv, self.out = nn.Linear(channels, 3*channels), nn.Linear(channels, channels)
-        nn.init.zeros_(self.out.weight); nn.init.zeros_(self.out.bias)
+        super().__init__()
+        self.heads, self.norm = heads, GroupNorm(groups, channels)
+        self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
     def forward(self, x):
         b, c, h, w = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)
-        q, k, v = self.qkv(tokens).view(b, h*w, 3, self.heads, c//self.heads).permute(2, 0, 3, 1, 4)
-        plain = q.dtype == torch.bfloat16 and q.device.type == 'cpu'
-        with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext(): mixed = F.scaled_dot_product_attention(q, k, v)
-        return x + self.out(mixed.transpose(1, 2).reshape(b, h*w, c)).transpose(1, 2).reshape(b, c, h, w)
+        q, k, v = (
+            self.qkv(tokens).view(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        )
+        plain = q.dtype == torch.bfloat16 and q.device.type == "cpu"
+        with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
+            mixed = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(mixed.transpose(1, 2).reshape(b, h * w, c)).transpose(1, 2).reshape(
+            b, c, h, w
+        )
 
 # %% ../nbs/03_unet.ipynb #81c5130a
 class Condition(nn.Module):
     "The embedding of class indices or attribute vectors, with a learned one for 'no condition'."
-    def __init__(self,
-        emb:int,         # length of the embedding
-        classes:int=0,   # number of classes, or 0
-        attributes:int=0,# length of the attribute vectors, or 0
+
+    def __init__(
+        self,
+        emb: int,  # length of the embedding
+        classes: int = 0,  # number of classes, or 0
+        attributes: int = 0,  # length of the attribute vectors, or 0
     ):
         super().__init__()
-        if classes and attributes: raise ValueError(f"a condition is classes or attributes, not both (given {classes} and {attributes})")
+        if classes and attributes:
+            raise ValueError(
+                f"a condition is classes or attributes, not both (given {classes} and {attributes})"
+            )
         self.classes, self.attributes = classes, attributes
-        self.table = nn.Embedding(classes, emb) if classes else nn.Sequential(nn.Linear(attributes, emb), nn.SiLU(), nn.Linear(emb, emb))
+        self.table = (
+            nn.Embedding(classes, emb)
+            if classes
+            else nn.Sequential(nn.Linear(attributes, emb), nn.SiLU(), nn.Linear(emb, emb))
+        )
         self.none = nn.Parameter(torch.randn(emb))
+
     def forward(self, y, b, keep=None):
-        if y is None: return self.none.expand(b, -1)
+        if y is None:
+            return self.none.expand(b, -1)
         e = self.table(self.check(y, b))
         return e if keep is None else torch.where(keep[:, None], e, self.none.to(e.dtype))
+
     def check(self, y, b):
-        want, shape = (f'class indices [{b}]', (b,)) if self.classes else (f'attribute vectors [{b}, {self.attributes}]', (b, self.attributes))
-        if tuple(y.shape) != shape: raise ValueError(f"y is {list(y.shape)}, but this network takes {want}")
-        if not self.classes: return y.float()
-        if y.is_floating_point(): raise TypeError(f"y is {y.dtype}, but this network takes {want} as integers")
+        want, shape = (
+            (f"class indices [{b}]", (b,))
+            if self.classes
+            else (f"attribute vectors [{b}, {self.attributes}]", (b, self.attributes))
+        )
+        if tuple(y.shape) != shape:
+            raise ValueError(f"y is {list(y.shape)}, but this network takes {want}")
+        if not self.classes:
+            return y.float()
+        if y.is_floating_point():
+            raise TypeError(f"y is {y.dtype}, but this network takes {want} as integers")
         if b and not 0 <= int(y.min()) <= int(y.max()) < self.classes:
-            raise ValueError(f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {self.classes - 1}; no condition is y=None or keep=False")
+            raise ValueError(
+                f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {self.classes - 1}; no condition is y=None or keep=False"
+            )
         return y
 
 # %% ../nbs/03_unet.ipynb #e21a57ce
 class Net(nn.Module):
     "What all networks share: checks, embeddings of step and condition, folding and padding."
-    def __init__(self,
-        in_channels, width, emb,          # channels of the images, components of the step, length of the embedding
-        classes=0, attributes=0,          # number of classes or length of an attribute vector, or 0
-        cond_at='time', fold=1, multiple=1, # where the condition enters, side of the folded squares, what sides must divide by
+
+    def __init__(
+        self,
+        in_channels,
+        width,
+        emb,  # channels of the images, components of the step, length of the embedding
+        classes=0,
+        attributes=0,  # number of classes or length of an attribute vector, or 0
+        cond_at="time",
+        fold=1,
+        multiple=1,  # where the condition enters, side of the folded squares, what sides must divide by
     ):
-        super().__init__(); lookup('place for the condition', cond_at, dict.fromkeys(('time', 'down', 'up')))
-        self.in_channels, self.width, self.cond_at, self.fold, self.multiple = in_channels, width, cond_at, fold, multiple*fold
+        super().__init__()
+        lookup("place for the condition", cond_at, dict.fromkeys(("time", "down", "up")))
+        self.in_channels, self.width, self.cond_at, self.fold, self.multiple = (
+            in_channels,
+            width,
+            cond_at,
+            fold,
+            multiple * fold,
+        )
         self.time = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.cond = Condition(emb, classes, attributes) if classes or attributes else None
+
     def embed(self, t, y, keep, b):
         "The embedding for the way down and the one for the way up."
         e = self.time(time_embedding(t, self.width))
-        if self.cond is None and y is not None: raise ValueError("y was given, but this network has no condition: make it with classes= or attributes=")
-        if self.cond is None: return F.silu(e), F.silu(e)
+        if self.cond is None and y is not None:
+            raise ValueError(
+                "y was given, but this network has no condition: make it with classes= or attributes="
+            )
+        if self.cond is None:
+            return F.silu(e), F.silu(e)
         both = F.silu(e + self.cond(y, b, keep))
-        return (F.silu(e) if self.cond_at == 'up' else both), (F.silu(e) if self.cond_at == 'down' else both)
+        return (F.silu(e) if self.cond_at == "up" else both), (
+            F.silu(e) if self.cond_at == "down" else both
+        )
+
     def forward(self, xt, t, y=None, keep=None):
-        if xt.ndim != 4 or xt.shape[1] != self.in_channels: raise ValueError(f"xt is {list(xt.shape)}, but this network takes [b, {self.in_channels}, h, w]")
+        if xt.ndim != 4 or xt.shape[1] != self.in_channels:
+            raise ValueError(
+                f"xt is {list(xt.shape)}, but this network takes [b, {self.in_channels}, h, w]"
+            )
         b, _, h, w = xt.shape
-        if t.ndim == 0: t = t.expand(b)
-        if t.shape != (b,): raise ValueError(f"t is {list(t.shape)}, but the batch holds {b} images: t is one step an image")
+        if t.ndim == 0:
+            t = t.expand(b)
+        if t.shape != (b,):
+            raise ValueError(
+                f"t is {list(t.shape)}, but the batch holds {b} images: t is one step an image"
+            )
         down, up = self.embed(t, y, keep, b)
-        x = F.pad(xt, (0, -w%self.multiple, 0, -h%self.multiple))
-        if self.fold > 1: x = F.pixel_unshuffle(x, self.fold)
-        if xt.is_contiguous(memory_format=torch.channels_last): x = x.contiguous(memory_format=torch.channels_last)
+        x = F.pad(xt, (0, -w % self.multiple, 0, -h % self.multiple))
+        if self.fold > 1:
+            x = F.pixel_unshuffle(x, self.fold)
+        if xt.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous(memory_format=torch.channels_last)
         x = self.body(x, down, up)
         return (F.pixel_shuffle(x, self.fold) if self.fold > 1 else x)[..., :h, :w]
 
 # %% ../nbs/03_unet.ipynb #27e6b3b7
 class Level(nn.Module):
     "Some blocks of one resolution, each with attention or without."
-    def __init__(self,
-        ci, co, layers, attention,  # channels in and out, number of blocks, whether attention follows each
-        emb, groups, residual=True, # as in `ResBlock`
+
+    def __init__(
+        self,
+        ci,
+        co,
+        layers,
+        attention,  # channels in and out, number of blocks, whether attention follows each
+        emb,
+        groups,
+        residual=True,  # as in `ResBlock`
     ):
         super().__init__()
-        self.blocks = nn.ModuleList(ResBlock(co if i else ci, co, emb, groups, residual) for i in range(layers))
-        self.attns = nn.ModuleList(Attention(co, groups=groups) if attention else nn.Identity() for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            ResBlock(co if i else ci, co, emb, groups, residual) for i in range(layers)
+        )
+        self.attns = nn.ModuleList(
+            Attention(co, groups=groups) if attention else nn.Identity() for _ in range(layers)
+        )
+
     def forward(self, x, e):
-        for block, attn in zip(self.blocks, self.attns): x = attn(block(x, e))
+        for block, attn in zip(self.blocks, self.attns):
+            x = attn(block(x, e))
         return x
 
 # %% ../nbs/03_unet.ipynb #c0ffee01
 class UNet(Net):
     "The diffusion UNet: residual blocks and attention over levels of halving resolution."
-    def __init__(self,
-        in_channels:int=1,        # channels of the images, 1 to 4
-        channels=(32, 64, 128),   # channels of each level, finest first; multiples of `groups`
-        layers=2,                 # blocks a level on each way: one number, or one a level
-        classes:int=0,            # number of classes of the condition, or 0
-        attributes:int=0,         # length of an attribute vector as condition, or 0
-        cond_at:str='time',       # where the condition enters: 'time' (everywhere), 'down' or 'up'
-        fold:int=1,               # side of the squares of pixels folded into channels
-        attention:bool=True,      # attention on the coarsest level
-        mid:int=1,                # blocks between the two ways
-        emb:int=None,             # length of the embedding; by default four times the finest channels
-        groups:int=8,             # groups of the norms
-        pool:bool=False,          # halve by max-pooling instead of strided convolutions
-        residual:bool=True,       # False: plain convolution blocks
+
+    def __init__(
+        self,
+        in_channels: int = 1,  # channels of the images, 1 to 4
+        channels=(32, 64, 128),  # channels of each level, finest first; multiples of `groups`
+        layers=2,  # blocks a level on each way: one number, or one a level
+        classes: int = 0,  # number of classes of the condition, or 0
+        attributes: int = 0,  # length of an attribute vector as condition, or 0
+        cond_at: str = "time",  # where the condition enters: 'time' (everywhere), 'down' or 'up'
+        fold: int = 1,  # side of the squares of pixels folded into channels
+        attention: bool = True,  # attention on the coarsest level
+        mid: int = 1,  # blocks between the two ways
+        emb: int
+        | None = None,  # length of the embedding; by default four times the finest channels
+        groups: int = 8,  # groups of the norms
+        pool: bool = False,  # halve by max-pooling instead of strided convolutions
+        residual: bool = True,  # False: plain convolution blocks
     ):
-        n, emb = len(channels), emb or 4*channels[0]
-        super().__init__(in_channels, channels[0], emb, classes, attributes, cond_at, fold, 2**(n - 1))
-        pixels, layers = in_channels*fold**2, [layers]*n if isinstance(layers, int) else list(layers)
-        level = lambda i, ci: Level(ci, channels[i], layers[i], attention and i == n - 1, emb, groups, residual)
+        n, emb = len(channels), emb or 4 * channels[0]
+        super().__init__(
+            in_channels, channels[0], emb, classes, attributes, cond_at, fold, 2 ** (n - 1)
+        )
+        pixels, layers = (
+            in_channels * fold**2,
+            [layers] * n if isinstance(layers, int) else list(layers),
+        )
+
+        def level(i, ci):
+            return Level(
+                ci, channels[i], layers[i], attention and i == n - 1, emb, groups, residual
+            )
+
         self.stem = nn.Conv2d(pixels, channels[0], 3, padding=1)
-        self.halves = nn.ModuleList(nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(a, b, 1)) if pool else nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(channels, channels[1:]))
+        self.halves = nn.ModuleList(
+            nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(a, b, 1)) if pool else nn.Conv2d(a, b, 3, 2, 1)
+            for a, b in itertools.pairwise(channels)
+        )
         self.downs = nn.ModuleList(level(i, channels[i]) for i in range(n))
         self.mid = Level(channels[-1], channels[-1], mid, False, emb, groups, residual)
-        self.ups = nn.ModuleList(level(i, 2*channels[i]) for i in reversed(range(n)))
-        self.doubles = nn.ModuleList(nn.Conv2d(channels[i + 1], channels[i], 3, padding=1) for i in reversed(range(n - 1)))
-        self.norm, self.out = GroupNorm(groups, channels[0]), nn.Conv2d(channels[0], pixels, 3, padding=1)
-        nn.init.zeros_(self.out.weight); nn.init.zeros_(self.out.bias)
+        self.ups = nn.ModuleList(level(i, 2 * channels[i]) for i in reversed(range(n)))
+        self.doubles = nn.ModuleList(
+            nn.Conv2d(channels[i + 1], channels[i], 3, padding=1) for i in reversed(range(n - 1))
+        )
+        self.norm, self.out = (
+            GroupNorm(groups, channels[0]),
+            nn.Conv2d(channels[0], pixels, 3, padding=1),
+        )
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
     def body(self, x, down, up):
-        x = self.stem(x); left = []
+        x = self.stem(x)
+        left = []
         for i, level in enumerate(self.downs):
-            if i: x = self.halves[i - 1](x)
-            x = level(x, down); left.append(x)
+            if i:
+                x = self.halves[i - 1](x)
+            x = level(x, down)
+            left.append(x)
         x = self.mid(x, down)
         for i, level in enumerate(self.ups):
-            if i: x = self.doubles[i - 1](F.interpolate(x, scale_factor=2.))
+            if i:
+                x = self.doubles[i - 1](F.interpolate(x, scale_factor=2.0))
             x = level(torch.cat([x, left.pop()], 1), up)
         return self.out(F.silu(self.norm(x)))
 
 # %% ../nbs/03_unet.ipynb #655d3a7e
 def cost(
-    net:nn.Module,          # a network with the call (xt, t, y)
-    shape=(1, 28, 28),      # channels, height, width of one image
-)->tuple:                   # parameters, floating point operations of one forward pass of one image
+    net: nn.Module,  # a network with the call (xt, t, y)
+    shape=(1, 28, 28),  # channels, height, width of one image
+) -> tuple:  # parameters, floating point operations of one forward pass of one image
     "The size of a network and the work of its forward pass."
     from torch.utils.flop_counter import FlopCounterMode
+
     p = next(net.parameters())
-    with FlopCounterMode(display=False) as counter: net(p.new_zeros(1, *shape), p.new_ones(1).long())
+    with FlopCounterMode(display=False) as counter:
+        net(p.new_zeros(1, *shape), p.new_ones(1).long())
     return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
 
 # %% ../nbs/03_unet.ipynb #cb90d5d3
 class Stage(nn.Module):
     "Two convolutions with BatchNorm; a linear layer adds the embedding to the first one's output."
-    def __init__(self,
-        ci, co, emb, # channels in and out, length of the embedding
+
+    def __init__(
+        self,
+        ci,
+        co,
+        emb,  # channels in and out, length of the embedding
     ):
         super().__init__()
         self.conv1, self.norm1 = nn.Conv2d(ci, co, 3, padding=1), nn.BatchNorm2d(co)
-        self.conv2, self.norm2, self.emb = nn.Conv2d(co, co, 3, padding=1), nn.BatchNorm2d(co), nn.Linear(emb, co)
+        self.conv2, self.norm2, self.emb = (
+            nn.Conv2d(co, co, 3, padding=1),
+            nn.BatchNorm2d(co),
+            nn.Linear(emb, co),
+        )
+
     def forward(self, x, e):
         x = F.relu(self.norm1(self.conv1(x))) + self.emb(e)[:, :, None, None]
         return F.relu(self.norm2(self.conv2(x)))
+
+
 class SimpleUNet(Net):
     "A UNet of plain convolutions with BatchNorm, as in the fourth report."
-    def __init__(self,
-        in_channels:int=1,                 # channels of the images
-        channels=(64, 128, 128, 64, 32),   # an odd number of stages: the way down and the bottom, then the way up
-        emb:int=128,                       # length of the embedding
-        **kwargs,                          # classes, attributes, cond_at
+
+    def __init__(
+        self,
+        in_channels: int = 1,  # channels of the images
+        channels=(
+            64,
+            128,
+            128,
+            64,
+            32,
+        ),  # an odd number of stages: the way down and the bottom, then the way up
+        emb: int = 128,  # length of the embedding
+        **kwargs,  # classes, attributes, cond_at
     ):
-        n = len(channels)//2; super().__init__(in_channels, 64, emb, multiple=2**n, **kwargs)
-        self.downs = nn.ModuleList(Stage(a, b, emb) for a, b in zip((in_channels, *channels), channels[:n + 1]))
-        self.ups = nn.ModuleList(Stage(channels[n + i] + channels[n - 1 - i], channels[n + 1 + i], emb) for i in range(n))
+        n = len(channels) // 2
+        super().__init__(in_channels, 64, emb, multiple=2**n, **kwargs)
+        self.downs = nn.ModuleList(
+            Stage(a, b, emb) for a, b in zip((in_channels, *channels), channels[: n + 1])
+        )
+        self.ups = nn.ModuleList(
+            Stage(channels[n + i] + channels[n - 1 - i], channels[n + 1 + i], emb) for i in range(n)
+        )
         self.out = nn.Conv2d(channels[-1], in_channels, 1)
+
     def body(self, x, down, up):
         left = []
         for i, stage in enumerate(self.downs):
-            x = stage(F.max_pool2d(x, 2) if i else x, down); left.append(x)
-        for stage, l in zip(self.ups, left[-2::-1]): x = stage(torch.cat([F.interpolate(x, scale_factor=2.), l], 1), up)
+            x = stage(F.max_pool2d(x, 2) if i else x, down)
+            left.append(x)
+        for stage, l in zip(self.ups, left[-2::-1]):
+            x = stage(torch.cat([F.interpolate(x, scale_factor=2.0), l], 1), up)
         return self.out(x)
 
 # %% ../nbs/03_unet.ipynb #f2f7a266
 class CNN(Net):
     "A shallow stack of wide convolutions at full resolution, as in the fifth report."
-    def __init__(self,
-        in_channels:int=1,            # channels of the images
-        channels=(16, 32, 32, 16),    # hidden channels
-        kernel:int=7,                 # side of the convolutions, odd
-        act=nn.GELU,                  # the activation's class: nn.GELU, nn.SELU
-        emb:int=64,                   # length of the embedding
-        **kwargs,                     # classes, attributes, cond_at
+
+    def __init__(
+        self,
+        in_channels: int = 1,  # channels of the images
+        channels=(16, 32, 32, 16),  # hidden channels
+        kernel: int = 7,  # side of the convolutions, odd
+        act=nn.GELU,  # the activation's class: nn.GELU, nn.SELU
+        emb: int = 64,  # length of the embedding
+        **kwargs,  # classes, attributes, cond_at
     ):
         super().__init__(in_channels, 32, emb, **kwargs)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, kernel, padding=kernel//2) for a, b in zip((in_channels, *channels), channels))
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, kernel, padding=kernel // 2)
+            for a, b in zip((in_channels, *channels), channels)
+        )
         self.embs, self.act = nn.ModuleList(nn.Linear(emb, c) for c in channels), act()
-        self.out = nn.Conv2d(channels[-1], in_channels, kernel, padding=kernel//2)
+        self.out = nn.Conv2d(channels[-1], in_channels, kernel, padding=kernel // 2)
+
     def body(self, x, down, up):
         for i, (conv, emb) in enumerate(zip(self.convs, self.embs)):
-            x = self.act(conv(x) + emb(down if i < len(self.convs)//2 else up)[:, :, None, None])
+            x = self.act(conv(x) + emb(down if i < len(self.convs) // 2 else up)[:, :, None, None])
         return self.out(x)
-NETS = dict(unet=UNet, simple=SimpleUNet, cnn=CNN,
-    conv=partial(UNet, residual=False), resnet=partial(UNet, channels=(32, 64, 64), pool=True))
+
+
+NETS = dict(
+    unet=UNet,
+    simple=SimpleUNet,
+    cnn=CNN,
+    conv=partial(UNet, residual=False),
+    resnet=partial(UNet, channels=(32, 64, 64), pool=True),
+)
+
+
 def make_net(
-    name:str,           # unet, simple, conv, resnet or cnn; another name raises ValueError
-    in_channels:int=1,  # channels of the images
-    **kwargs,           # handed to the network's class
-)->nn.Module:           # a network with the call (xt, t, y=None, keep=None)
+    name: str,  # unet, simple, conv, resnet or cnn; another name raises ValueError
+    in_channels: int = 1,  # channels of the images
+    **kwargs,  # handed to the network's class
+) -> nn.Module:  # a network with the call (xt, t, y=None, keep=None)
     "One of the course's networks by name."
-    return lookup('network', name, NETS)(in_channels, **kwargs)
+    return lookup("network", name, NETS)(in_channels, **kwargs)

@@ -6,116 +6,233 @@
 __all__ = ['GROUNDS', 'METHODS', 'Timed', 'Sight', 'ground', 'contestant', 'verdict', 'contest']
 
 # %% ../nbs/10a_versus.ipynb #34932173
-import statistics, time, torch, torch.nn.functional as F
-from fastcore.basics import AttrDict
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
+from fastcore.basics import AttrDict
+
 from .core import lookup, set_seed, settings
 from .data import digits, dls, load
-from .process import GaussianDiffusion
-from .unet import UNet
-from .metrics import Judge, fid, prdc
 from .ddpm import denoiser, diffusion_learner, generate, warm_linear
 from .gan import Collapsed, draw, gan_learner, growing
+from .metrics import Judge, fid, prdc
+from .process import GaussianDiffusion
+from .unet import UNet
 
 # %% ../nbs/10a_versus.ipynb #910aecf4
 class Timed(Callback):
     "Training that lasts so many processor seconds."
+
     order = -20
-    def __init__(self,
-        seconds:float,  # of processor time, over all threads, from 0 exclusive on
-        look=None,      # called at equal distances, its time not counted; the last time at the end; results in `seen`
-        times:int=4,    # how often
+
+    def __init__(
+        self,
+        seconds: float,  # of processor time, over all threads, from 0 exclusive on
+        look=None,  # called at equal distances, its time not counted; the last time at the end; results in `seen`
+        times: int = 4,  # how often
     ):
-        if seconds <= 0: raise ValueError(f"seconds={seconds}: a training takes more than 0")
+        if seconds <= 0:
+            raise ValueError(f"seconds={seconds}: a training takes more than 0")
         self.seconds, self.look, self.times = seconds, look, times
-    def before_fit(self): self.start, self.seen, self.batches, self.last = time.process_time(), [], 0, 0.
+
+    def before_fit(self):
+        self.start, self.seen, self.batches, self.last = time.process_time(), [], 0, 0.0
+
     @property
-    def spent(self): return time.process_time() - self.start
-    def before_batch(self): self.learn.pct_train = min(1., self.spent/self.seconds)
+    def spent(self):
+        return time.process_time() - self.start
+
+    def before_batch(self):
+        self.learn.pct_train = min(1.0, self.spent / self.seconds)
+
     def after_batch(self):
-        self.batches += 1; self.last = self.spent
-        while self.look and len(self.seen) < self.times and self.last >= self.seconds*(len(self.seen) + 1)/self.times:
-            self.seen.append(self.look()); self.start = time.process_time() - self.last
-        if self.last >= self.seconds: raise CancelFitException()
-    def before_validate(self): raise CancelValidException()
+        self.batches += 1
+        self.last = self.spent
+        while (
+            self.look
+            and len(self.seen) < self.times
+            and self.last >= self.seconds * (len(self.seen) + 1) / self.times
+        ):
+            self.seen.append(self.look())
+            self.start = time.process_time() - self.last
+        if self.last >= self.seconds:
+            raise CancelFitException()
+
+    def before_validate(self):
+        raise CancelValidException()
 
 # %% ../nbs/10a_versus.ipynb #1c28ed51
 class Sight:
     "A judge that sees images of any size, enlarged or shrunk to its own."
-    def __init__(self,
-        judge, # a Judge
-    ): self.judge, self.layer = judge, judge.layer
-    def fit(self, x): return x if x.shape[-1] == self.judge.size else F.interpolate(x, (self.judge.size,)*2, mode='bilinear', antialias=True).clamp(-1, 1)
-    def features(self, x): return self.judge.features(self.fit(x))
-    def accuracy(self, x, y): return self.judge.accuracy(self.fit(x), y)
 
-GROUNDS = dict( # data, size in px, judge; and networks of the same size: the GAN's base, noise and embedding, the UNet's channels
-    digits=AttrDict(data=digits, size=28, judge='mnist', gan=dict(base=32, z=64, label=64), channels=(32, 64)),
-    faces=AttrDict(data=lambda: 'faces', size=32, judge='faces', gan=dict(base=32, z=64, label=64), channels=(32, 72)),
-    shapes=AttrDict(data=lambda: 'shapes', size=32, judge='shapes', gan=dict(base=32, z=64, label=64), channels=(40, 72)))
+    def __init__(
+        self,
+        judge,  # a Judge
+    ):
+        self.judge, self.layer = judge, judge.layer
+
+    def fit(self, x):
+        return (
+            x
+            if x.shape[-1] == self.judge.size
+            else F.interpolate(x, (self.judge.size,) * 2, mode="bilinear", antialias=True).clamp(
+                -1, 1
+            )
+        )
+
+    def features(self, x):
+        return self.judge.features(self.fit(x))
+
+    def accuracy(self, x, y):
+        return self.judge.accuracy(self.fit(x), y)
+
+
+GROUNDS = dict(  # data, size in px, judge; and networks of the same size: the GAN's base, noise and embedding, the UNet's channels
+    digits=AttrDict(
+        data=digits, size=28, judge="mnist", gan=dict(base=32, z=64, label=64), channels=(32, 64)
+    ),
+    faces=AttrDict(
+        data=lambda: "faces",
+        size=32,
+        judge="faces",
+        gan=dict(base=32, z=64, label=64),
+        channels=(32, 72),
+    ),
+    shapes=AttrDict(
+        data=lambda: "shapes",
+        size=32,
+        judge="shapes",
+        gan=dict(base=32, z=64, label=64),
+        channels=(40, 72),
+    ),
+)
+
 
 def ground(
-    name:str, # digits, faces or shapes; another name raises ValueError
-)->AttrDict:  # as in GROUNDS; options of `load`; test images and labels `x`, `y`
+    name: str,  # digits, faces or shapes; another name raises ValueError
+) -> AttrDict:  # as in GROUNDS; options of `load`; test images and labels `x`, `y`
     "What both contestants are given."
-    g = AttrDict(lookup('ground', name, GROUNDS)); g.data, g.sight = g.data(), Sight(Judge(g.judge))
-    g.options = dict(size=g.size) | (dict(n_scenes=settings().shapes_scenes) if name == 'shapes' else {})
-    g.x, g.y = load(g.data, 'test', **g.options)
+    g = AttrDict(lookup("ground", name, GROUNDS))
+    g.data, g.sight = g.data(), Sight(Judge(g.judge))
+    g.options = dict(size=g.size) | (
+        dict(n_scenes=settings().shapes_scenes) if name == "shapes" else {}
+    )
+    g.x, g.y = load(g.data, "test", **g.options)
     return g
 
 # %% ../nbs/10a_versus.ipynb #0ed5efe4
 def _gan(g, d, steps, **how):
-    learn = gan_learner(d, **dict(g.gan, decay=.99) | how)
+    learn = gan_learner(d, **dict(g.gan, decay=0.99) | how)
     return learn, lambda y, steps=None: draw(learn.ema.model.generator, y)
 
-def _diffusion(g, d, steps, channels=None, drop=.05):
-    known = dict(attributes=d.c) if d.train_ds.y.ndim == 2 else dict(classes=d.c); p = GaussianDiffusion.vp(1000, 'cosine'); c = d.train_ds.x.shape[1]
-    learn = diffusion_learner(d, UNet(c, channels or g.channels, 1, fold=2, **known), p, 'v', drop=drop, decay=.99)
-    return learn, lambda y, steps=steps: generate(denoiser(learn.ema.model, p, 'v'), p, (c, g.size, g.size), y.float() if y.ndim == 2 else y, steps=steps, progress=False)
+
+def _diffusion(g, d, steps, channels=None, drop=0.05):
+    known = dict(attributes=d.c) if d.train_ds.y.ndim == 2 else dict(classes=d.c)
+    p = GaussianDiffusion.vp(1000, "cosine")
+    c = d.train_ds.x.shape[1]
+    learn = diffusion_learner(
+        d, UNet(c, channels or g.channels, 1, fold=2, **known), p, "v", drop=drop, decay=0.99
+    )
+    return learn, lambda y, steps=steps: generate(
+        denoiser(learn.ema.model, p, "v"),
+        p,
+        (c, g.size, g.size),
+        y.float() if y.ndim == 2 else y,
+        steps=steps,
+        progress=False,
+    )
+
 
 METHODS = dict(gan=_gan, diffusion=_diffusion)
 
+
 def contestant(
-    method:str,        # gan or diffusion; another name raises ValueError
-    on,                # a ground, from `ground`
-    seconds:float,     # of training, processor time
-    lr:float,          # the highest learning rate
-    seed:int=0, bs:int=64, n_train:int=None, # seed of everything; images in a batch; training images, by default all
-    steps:int=20,      # strides of the diffusion sampler
-    look=None,         # look(make) while training, as in `Timed`
-    **how,             # handed to `gan_learner`, or channels= and drop= of the UNet
-)->AttrDict:           # make(y) -> images; learn, parameters, seconds, images it saw, seen by `look`; why it `collapsed`, or ''
+    method: str,  # gan or diffusion; another name raises ValueError
+    on,  # a ground, from `ground`
+    seconds: float,  # of training, processor time
+    lr: float,  # the highest learning rate
+    seed: int = 0,
+    bs: int = 64,
+    n_train: int
+    | None = None,  # seed of everything; images in a batch; training images, by default all
+    steps: int = 20,  # strides of the diffusion sampler
+    look=None,  # look(make) while training, as in `Timed`
+    **how,  # handed to `gan_learner`, or channels= and drop= of the UNet
+) -> AttrDict:  # make(y) -> images; learn, parameters, seconds, images it saw, seen by `look`; why it `collapsed`, or ''
     "Train one contestant by the clock."
-    build = lookup('method', method, METHODS); set_seed(seed)
-    d = dls(on.data, bs=bs, n=n_train, n_valid=8, drop_last=True, **on.options)  # nothing is validated here
+    build = lookup("method", method, METHODS)
+    set_seed(seed)
+    d = dls(
+        on.data, bs=bs, n=n_train, n_valid=8, drop_last=True, **on.options
+    )  # nothing is validated here
     learn, make = build(on, d, steps, **how)
-    timed, collapsed = Timed(seconds, look and (lambda: look(make))), ''
+    timed, collapsed = Timed(seconds, look and (lambda: look(make))), ""
     with learn.no_bar(), learn.no_logging():
-        try: learn.fit(10**6, lr, cbs=[timed, warm_linear(lr)])
-        except Collapsed as e: collapsed = str(e)
-    return AttrDict(make=make, learn=learn, parameters=sum(p.numel() for p in learn.model.parameters()), seconds=timed.last, images=timed.batches*bs, seen=timed.seen, collapsed=collapsed)
+        try:
+            learn.fit(10**6, lr, cbs=[timed, warm_linear(lr)])
+        except Collapsed as e:
+            collapsed = str(e)
+    return AttrDict(
+        make=make,
+        learn=learn,
+        parameters=sum(p.numel() for p in learn.model.parameters()),
+        seconds=timed.last,
+        images=timed.batches * bs,
+        seen=timed.seen,
+        collapsed=collapsed,
+    )
 
 # %% ../nbs/10a_versus.ipynb #eeea6dd0
 def verdict(
-    make, on,     # make(y) -> images; the ground
-    n:int=1000,   # images, at most as many as there are test images
-)->AttrDict:      # accuracy and what real images score, fid with floor, precision and recall with floors, seconds for 64 images, n
+    make,
+    on,  # make(y) -> images; the ground
+    n: int = 1000,  # images, at most as many as there are test images
+) -> AttrDict:  # accuracy and what real images score, fid with floor, precision and recall with floors, seconds for 64 images, n
     "What the judge says of a contestant."
     y, real = on.y[:n], load(on.data, **on.options)[0]
-    real = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))[:max(n, 1000)]]
-    def clock(): start = time.process_time(); make(on.y[torch.arange(64)%len(on.y)]); return time.process_time() - start
-    x = make(y); distance, spread = fid(x, on.x, on.sight, floor=real), prdc(x, on.x[:n], on.sight, floor=real)
-    return AttrDict(accuracy=float(on.sight.accuracy(x, y)), accuracy_real=float(on.sight.accuracy(on.x[:n], y)), fid=float(distance), floor=distance.floor,
-        **{k: float(spread[k]) for k in ('precision', 'recall')}, **{f'{k}_floor': spread[k].floor for k in ('precision', 'recall')},
-        seconds_64=statistics.median(clock() for _ in range(3)), n=len(x))
+    real = real[
+        torch.randperm(len(real), generator=torch.Generator().manual_seed(0))[: max(n, 1000)]
+    ]
+
+    def clock():
+        start = time.process_time()
+        make(on.y[torch.arange(64) % len(on.y)])
+        return time.process_time() - start
+
+    x = make(y)
+    distance, spread = fid(x, on.x, on.sight, floor=real), prdc(x, on.x[:n], on.sight, floor=real)
+    return AttrDict(
+        accuracy=float(on.sight.accuracy(x, y)),
+        accuracy_real=float(on.sight.accuracy(on.x[:n], y)),
+        fid=float(distance),
+        floor=distance.floor,
+        **{k: float(spread[k]) for k in ("precision", "recall")},
+        **{f"{k}_floor": spread[k].floor for k in ("precision", "recall")},
+        seconds_64=statistics.median(clock() for _ in range(3)),
+        n=len(x),
+    )
+
 
 def contest(
-    method:str, data:str, n:int=1000, # as in `contestant`, `ground` and `verdict`
-    curve:bool=False,                 # judge two hundred images at each quarter too
-    **how,                            # handed to `contestant`
-)->dict:                              # figures, as a row of a long table
+    method: str,
+    data: str,
+    n: int = 1000,  # as in `contestant`, `ground` and `verdict`
+    curve: bool = False,  # judge two hundred images at each quarter too
+    **how,  # handed to `contestant`
+) -> dict:  # figures, as a row of a long table
     "One row: train, judge."
-    on = ground(data); few = on.y[torch.arange(200)%len(on.y)]
-    c = contestant(method, on, look=(lambda make: float(on.sight.accuracy(make(few), few))) if curve else None, **dict(how, lambd=growing) if how.get('lambd') == 'growing' else how)
+    on = ground(data)
+    few = on.y[torch.arange(200) % len(on.y)]
+    c = contestant(
+        method,
+        on,
+        look=(lambda make: float(on.sight.accuracy(make(few), few))) if curve else None,
+        **dict(how, lambd=growing) if how.get("lambd") == "growing" else how,
+    )
     about = dict(parameters=c.parameters, train_seconds=c.seconds, images=c.images, curve=c.seen)
-    return dict(about, collapsed=c.collapsed) if c.collapsed else dict(about, **verdict(c.make, on, n))
+    return (
+        dict(about, collapsed=c.collapsed) if c.collapsed else dict(about, **verdict(c.make, on, n))
+    )

@@ -8,27 +8,40 @@ __all__ = ['eta_grid', 'between']
 # %% ../nbs/06a_walks.ipynb #03f823ba
 import torch
 from torch import Tensor
-from .process import GaussianDiffusion
-from .ddpm import last
+
 from .ddim import ddim, slerp
+from .ddpm import last
+from .process import GaussianDiffusion
 
 # %% ../nbs/06a_walks.ipynb #e6f23e00
 def eta_grid(
-    denoise, process:GaussianDiffusion, xT:Tensor, # as in `ddim`
-    etas,         # values of eta, each 0..1
-    steps:int=50, # strides
-    seed:int=0,   # of the dice, the same for each eta
-)->Tensor:        # [n, etas, c, h, w]
+    denoise,
+    process: GaussianDiffusion,
+    xT: Tensor,  # as in `ddim`
+    etas,  # values of eta, each 0..1
+    steps: int = 50,  # strides
+    seed: int = 0,  # of the dice, the same for each eta
+) -> Tensor:  # [n, etas, c, h, w]
     "Images from the same noises at several eta."
-    return torch.stack([last(ddim(denoise, process, xT, steps, e, generator=torch.Generator().manual_seed(seed))) for e in etas], 1)
+    return torch.stack(
+        [
+            last(
+                ddim(denoise, process, xT, steps, e, generator=torch.Generator().manual_seed(seed))
+            )
+            for e in etas
+        ],
+        1,
+    )
 
 # %% ../nbs/06a_walks.ipynb #4a23f487
 def between(
-    denoise, process:GaussianDiffusion, # as in `ddim`
-    a:Tensor, b:Tensor, # noises [n, c, h, w]
-    alphas,             # places on the way, 0 is a and 1 is b
-    way=slerp,          # slerp or lerp
-    steps:int=50,       # strides
-)->Tensor:              # [n, alphas, c, h, w]
+    denoise,
+    process: GaussianDiffusion,  # as in `ddim`
+    a: Tensor,
+    b: Tensor,  # noises [n, c, h, w]
+    alphas,  # places on the way, 0 is a and 1 is b
+    way=slerp,  # slerp or lerp
+    steps: int = 50,  # strides
+) -> Tensor:  # [n, alphas, c, h, w]
     "The images on the way from one noise to another."
     return torch.stack([last(ddim(denoise, process, way(a, b, al), steps)) for al in alphas], 1)

@@ -7,193 +7,363 @@ __all__ = ['sheet', 'Latest', 'guesses', 'Playground', 'painter', 'eta_slider', 
            'attribute_buttons', 't_slider']
 
 # %% ../nbs/13_widgets.ipynb #bdd84b58
-import base64, threading, time
+import base64
+import threading
+import time
 from html import escape
 from io import BytesIO
-import numpy as np, torch
+
+import numpy as np
+import torch
+from ipywidgets import HTML, FloatSlider, Image, IntSlider, Layout, ToggleButton, VBox
+from PIL import Image as PILImage
+from PIL import ImageDraw, ImageFont
 from torch import Tensor
-from ipywidgets import FloatSlider, HTML, Image, IntSlider, Layout, ToggleButton, VBox
-from PIL import Image as PILImage, ImageDraw, ImageFont
-from .core import load_weights, lookup, show_grid
-from .process import GaussianDiffusion
-from .data import digits, load
-from .ddpm import denoiser
-from .ddim import ddim, dpm, lerp, slerp, stride_times
-from .guidance import cfg
+
 from .contest import card_process
+from .core import load_weights, lookup, show_grid
+from .data import digits, load
+from .ddim import ddim, dpm, lerp, slerp, stride_times
+from .ddpm import denoiser
+from .guidance import cfg
+from .process import GaussianDiffusion
 from .zoo import ENTRIES, load_model
 
 # %% ../nbs/13_widgets.ipynb #d45bdb0e
 def sheet(
-    images:Tensor,  # [n, c, h, w] in [-1, 1], 1 or 3 channels
-    ncols:int=8,    # images in a row
-    zoom:int=3,     # screen pixels an image pixel, 1 or more
-    rows:list=(),   # one text a row, at its left
-)->PILImage.Image:  # grey or RGB, a white line of `zoom` pixels between images
+    images: Tensor,  # [n, c, h, w] in [-1, 1], 1 or 3 channels
+    ncols: int = 8,  # images in a row
+    zoom: int = 3,  # screen pixels an image pixel, 1 or more
+    rows: list = (),  # one text a row, at its left
+) -> PILImage.Image:  # grey or RGB, a white line of `zoom` pixels between images
     "Images side by side as one picture."
-    x = ((images.detach().float().cpu().clamp(-1, 1) + 1)*127.5).round().byte().permute(0, 2, 3, 1)
-    n, h, w, c = x.shape; ncols = min(ncols, n)
-    out = np.full((-(-n//ncols)*(h + 1) - 1, ncols*(w + 1) - 1, c), 255, np.uint8)
+    x = (
+        ((images.detach().float().cpu().clamp(-1, 1) + 1) * 127.5)
+        .round()
+        .byte()
+        .permute(0, 2, 3, 1)
+    )
+    n, h, w, c = x.shape
+    ncols = min(ncols, n)
+    out = np.full((-(-n // ncols) * (h + 1) - 1, ncols * (w + 1) - 1, c), 255, np.uint8)
     for i, img in enumerate(x.numpy()):
-        top, left = i//ncols*(h + 1), i%ncols*(w + 1); out[top:top + h, left:left + w] = img
+        top, left = i // ncols * (h + 1), i % ncols * (w + 1)
+        out[top : top + h, left : left + w] = img
     picture = PILImage.fromarray((out[..., 0] if c == 1 else out).repeat(zoom, 0).repeat(zoom, 1))
-    if not rows: return picture
-    font = ImageFont.load_default(5*zoom); left = 3*zoom + max(round(font.getlength(r)) for r in rows)
-    wide = PILImage.new(picture.mode, (left + picture.width, picture.height), 'white'); wide.paste(picture, (left, 0)); pen = ImageDraw.Draw(wide)
-    for i, text in enumerate(rows): pen.text((left - 2*zoom, (i*(h + 1) + h/2)*zoom), text, 'black', font, 'rm')
+    if not rows:
+        return picture
+    font = ImageFont.load_default(5 * zoom)
+    left = 3 * zoom + max(round(font.getlength(r)) for r in rows)
+    wide = PILImage.new(picture.mode, (left + picture.width, picture.height), "white")
+    wide.paste(picture, (left, 0))
+    pen = ImageDraw.Draw(wide)
+    for i, text in enumerate(rows):
+        pen.text((left - 2 * zoom, (i * (h + 1) + h / 2) * zoom), text, "black", font, "rm")
     return wide
 
 # %% ../nbs/13_widgets.ipynb #e95a9811
 class Latest:
     "Work for the newest value only, on a thread of its own; the caller never waits."
-    def __init__(self,
-        work, # (**values) -> generator; between two of its yields it may be dropped for newer values
-        fail, # (exception) -> None: told what work raised
-    ): self.work, self.fail, self.lock, self.newest, self.thread = work, fail, threading.Lock(), None, None
+
+    def __init__(
+        self,
+        work,  # (**values) -> generator; between two of its yields it may be dropped for newer values
+        fail,  # (exception) -> None: told what work raised
+    ):
+        self.work, self.fail, self.lock, self.newest, self.thread = (
+            work,
+            fail,
+            threading.Lock(),
+            None,
+            None,
+        )
+
     def __call__(self, **values):
         with self.lock:
             self.newest = values
-            if self.thread is None: self.thread = threading.Thread(target=self._run, daemon=True); self.thread.start()
+            if self.thread is None:
+                self.thread = threading.Thread(target=self._run, daemon=True)
+                self.thread.start()
+
     def _run(self):
         while True:
             with self.lock:
                 values, self.newest = self.newest, None
-                if values is None: self.thread = None; return
+                if values is None:
+                    self.thread = None
+                    return
             try:
                 for _ in self.work(**values):
-                    if self.newest is not None: break
-            except Exception as e: self.fail(e)
-    def wait(self,
-        seconds:float=None, # at most; by default as long as it takes
-    )->bool:                # whether all work is done
-        if thread := self.thread: thread.join(seconds)
+                    if self.newest is not None:
+                        break
+            except Exception as e:
+                self.fail(e)
+
+    def wait(
+        self,
+        seconds: float | None = None,  # at most; by default as long as it takes
+    ) -> bool:  # whether all work is done
+        if thread := self.thread:
+            thread.join(seconds)
         return self.thread is None
 
 # %% ../nbs/13_widgets.ipynb #4d5e8db9
 def guesses(
-    frames,    # what a sampler yields
-    steps:int, # strides of the walk
-):             # images [n, c, h, w], the last of them where the walk ends
+    frames,  # what a sampler yields
+    steps: int,  # strides of the walk
+):  # images [n, c, h, w], the last of them where the walk ends
     "The guesses of the second half of a walk."
     for i, frame in enumerate(frames):
-        if steps//2 <= i < steps: yield frame.x0
+        if steps // 2 <= i < steps:
+            yield frame.x0
 
 # %% ../nbs/13_widgets.ipynb #2b3a26cd
 class Playground(VBox):
     "Controls above a picture that a network draws anew whenever they move."
-    def __init__(self,
-        draw,              # (**values) -> images [n, c, h, w] that get better and better
-        controls:dict,     # name of a value -> the widget that sets it
-        stills:dict,       # of the stand-in: text before a row -> the values it is drawn with
-        ncols:int=8, rows:list=(), cols:list=(), # of the picture, as in `sheet`; and texts above the stand-in's columns
+
+    def __init__(
+        self,
+        draw,  # (**values) -> images [n, c, h, w] that get better and better
+        controls: dict,  # name of a value -> the widget that sets it
+        stills: dict,  # of the stand-in: text before a row -> the values it is drawn with
+        ncols: int = 8,
+        rows: list = (),
+        cols: list = (),  # of the picture, as in `sheet`; and texts above the stand-in's columns
     ):
-        self.draw, self.controls, self.stills, self.how, self.cols, self.error = draw, controls, stills, dict(ncols=ncols, rows=rows), cols, None
-        self.picture, self.note = Image(format='png', layout=Layout(max_width='100%', width='fit-content')), HTML()
+        self.draw, self.controls, self.stills, self.how, self.cols, self.error = (
+            draw,
+            controls,
+            stills,
+            dict(ncols=ncols, rows=rows),
+            cols,
+            None,
+        )
+        self.picture, self.note = (
+            Image(format="png", layout=Layout(max_width="100%", width="fit-content")),
+            HTML(),
+        )
         self.latest = Latest(self._work, self._fail)
-        for c in controls.values(): c.observe(lambda _: self.latest(**self.values), 'value')
+        for c in controls.values():
+            c.observe(lambda _: self.latest(**self.values), "value")
         super().__init__([*controls.values(), self.picture, self.note])
+
     @property
-    def values(self): return {k: c.value for k, c in self.controls.items()}
-    def images(self,
-        **values, # by name; what is not given is as the controls stand
-    )->Tensor:    # [n, c, h, w]
-        for x in self.draw(**self.values | values): pass
+    def values(self):
+        return {k: c.value for k, c in self.controls.items()}
+
+    def images(
+        self,
+        **values,  # by name; what is not given is as the controls stand
+    ) -> Tensor:  # [n, c, h, w]
+        for x in self.draw(**self.values | values):
+            pass
         return x
+
     def _work(self, **values):
         self.error, start = None, time.perf_counter()
         for x in self.draw(**values):
-            buffer = BytesIO(); sheet(x, **self.how).save(buffer, 'PNG', compress_level=1); self.picture.value = buffer.getvalue(); yield
-        told = ', '.join(k if v is True else f'{k} {v:g}' for k, v in values.items() if v is not False)
-        self.note.value = f'{told}: drawn in {time.perf_counter() - start:.2f} s'
-    def _fail(self, error): self.error = error; self.note.value = f'<b role="alert">{type(error).__name__}: {escape(str(error))}</b>'
+            buffer = BytesIO()
+            sheet(x, **self.how).save(buffer, "PNG", compress_level=1)
+            self.picture.value = buffer.getvalue()
+            yield
+        told = ", ".join(
+            k if v is True else f"{k} {v:g}" for k, v in values.items() if v is not False
+        )
+        self.note.value = f"{told}: drawn in {time.perf_counter() - start:.2f} s"
+
+    def _fail(self, error):
+        self.error = error
+        self.note.value = f'<b role="alert">{type(error).__name__}: {escape(str(error))}</b>'
+
     def grid(self):
         made = [self.images(**v) for v in self.stills.values()]
-        return show_grid(torch.cat(made), len(made[0]), size=.5, rows=[*self.stills], cols=self.cols)
+        return show_grid(
+            torch.cat(made), len(made[0]), size=0.5, rows=[*self.stills], cols=self.cols
+        )
+
     def _repr_mimebundle_(self, **kwargs):
-        for _ in self._work(**self.values): pass
-        buffer = BytesIO(); self.grid().savefig(buffer, format='png', dpi=80, bbox_inches='tight')
-        return super()._repr_mimebundle_(**kwargs) | {'image/png': base64.b64encode(buffer.getvalue()).decode(), 'text/plain': 'sliders: run this cell'}
+        for _ in self._work(**self.values):
+            pass
+        buffer = BytesIO()
+        self.grid().savefig(buffer, format="png", dpi=80, bbox_inches="tight")
+        return super()._repr_mimebundle_(**kwargs) | {
+            "image/png": base64.b64encode(buffer.getvalue()).decode(),
+            "text/plain": "sliders: run this cell",
+        }
 
 # %% ../nbs/13_widgets.ipynb #46418e37
 def painter(
-    name:str,       # a network of the zoo that draws; another one raises ValueError
-    n:int,          # images
-    y=None,         # the condition of each, as its `denoiser` takes it; by default one class after the other
-    seed:int=0,     # of the noise
-)->tuple:           # denoise, process, xT [n, c, h, w]
+    name: str,  # a network of the zoo that draws; another one raises ValueError
+    n: int,  # images
+    y=None,  # the condition of each, as its `denoiser` takes it; by default one class after the other
+    seed: int = 0,  # of the noise
+) -> tuple:  # denoise, process, xT [n, c, h, w]
     "A shipped network ready to draw, and fixed noise."
-    lookup('network', name, ENTRIES); model, card = load_model(name)
-    if 'process' not in card: raise ValueError(f"{name!r} draws nothing: it {ENTRIES[name].what}")
-    process, net, device = card_process(card), card['net'], next(model.parameters()).device
-    if y is None and net.get('classes'): y = torch.arange(n) % net['classes']
-    denoise = denoiser(model.to(memory_format=torch.channels_last), process, card['predict'], y if y is None else y.to(device))
-    size = card.get('size', 28)
-    return denoise, process, process.prior((n, net['in_channels'], size, size), generator=torch.Generator().manual_seed(seed)).to(device)
+    lookup("network", name, ENTRIES)
+    model, card = load_model(name)
+    if "process" not in card:
+        raise ValueError(f"{name!r} draws nothing: it {ENTRIES[name].what}")
+    process, net, device = card_process(card), card["net"], next(model.parameters()).device
+    if y is None and net.get("classes"):
+        y = torch.arange(n) % net["classes"]
+    denoise = denoiser(
+        model.to(memory_format=torch.channels_last),
+        process,
+        card["predict"],
+        y if y is None else y.to(device),
+    )
+    size = card.get("size", 28)
+    return (
+        denoise,
+        process,
+        process.prior(
+            (n, net["in_channels"], size, size), generator=torch.Generator().manual_seed(seed)
+        ).to(device),
+    )
+
 
 def eta_slider(
-    name:str='digits', n:int=16, y=None, seed:int=0, # as in `painter`
-    steps:int=10,                                    # strides of the walk
-)->Playground:
+    name: str = "digits",
+    n: int = 16,
+    y=None,
+    seed: int = 0,  # as in `painter`
+    steps: int = 10,  # strides of the walk
+) -> Playground:
     "Fresh noise in the walk: the start stays, eta goes from 0 to 1."
     denoise, process, xT = painter(name, n, y, seed)
-    def draw(eta): return guesses(ddim(denoise, process, xT, steps, eta, generator=torch.Generator().manual_seed(seed + 1)), steps)
-    return Playground(draw, dict(eta=FloatSlider(0, min=0, max=1, step=.05, description='eta')), {f'eta {v:g}': dict(eta=v) for v in (0., .25, .5, .75, 1.)})
+
+    def draw(eta):
+        return guesses(
+            ddim(
+                denoise, process, xT, steps, eta, generator=torch.Generator().manual_seed(seed + 1)
+            ),
+            steps,
+        )
+
+    return Playground(
+        draw,
+        dict(eta=FloatSlider(0, min=0, max=1, step=0.05, description="eta")),
+        {f"eta {v:g}": dict(eta=v) for v in (0.0, 0.25, 0.5, 0.75, 1.0)},
+    )
 
 # %% ../nbs/13_widgets.ipynb #7ea12c8a
 def alpha_slider(
-    name:str='digits', n:int=8, y=None, seed:int=0, # as in `painter`; n pairs of noises, and y None for no condition
-    steps:int=10,                                   # strides of the walk
-)->Playground:
+    name: str = "digits",
+    n: int = 8,
+    y=None,
+    seed: int = 0,  # as in `painter`; n pairs of noises, and y None for no condition
+    steps: int = 10,  # strides of the walk
+) -> Playground:
     "The way from one noise to another, along the arc and along the line."
-    denoise, process, ends = painter(name, 2*n, seed=seed); a, b = ends.chunk(2)
+    denoise, process, ends = painter(name, 2 * n, seed=seed)
+    a, b = ends.chunk(2)
     denoise = denoise.with_y(y if y is None else torch.cat([y, y]).to(ends.device))
-    def draw(alpha): return guesses(dpm(denoise, process, torch.cat([slerp(a, b, alpha), lerp(a, b, alpha)]), steps), steps)
-    return Playground(draw, dict(alpha=FloatSlider(0, min=0, max=1, step=.05, description='alpha')), {f'alpha {v:g}': dict(alpha=v) for v in (0., .25, .5, .75, 1.)},
-                      n, ['slerp', 'lerp'], ['slerp', *['']*(n - 1), 'lerp', *['']*(n - 1)])
+
+    def draw(alpha):
+        return guesses(
+            dpm(denoise, process, torch.cat([slerp(a, b, alpha), lerp(a, b, alpha)]), steps), steps
+        )
+
+    return Playground(
+        draw,
+        dict(alpha=FloatSlider(0, min=0, max=1, step=0.05, description="alpha")),
+        {f"alpha {v:g}": dict(alpha=v) for v in (0.0, 0.25, 0.5, 0.75, 1.0)},
+        n,
+        ["slerp", "lerp"],
+        ["slerp", *[""] * (n - 1), "lerp", *[""] * (n - 1)],
+    )
 
 # %% ../nbs/13_widgets.ipynb #96b2dc77
 def guidance_slider(
-    name:str='digits', n:int=16, y=None, seed:int=0, # as in `painter`, of a network with a condition
-    steps:int=10,                                    # strides of the walk
-)->Playground:
+    name: str = "digits",
+    n: int = 16,
+    y=None,
+    seed: int = 0,  # as in `painter`, of a network with a condition
+    steps: int = 10,  # strides of the walk
+) -> Playground:
     "How hard a wish is insisted on: w from -1, not at all, to 6."
     denoise, process, xT = painter(name, n, y, seed)
-    def draw(w): return guesses(dpm(cfg(denoise, w), process, xT, steps), steps)
-    return Playground(draw, dict(w=FloatSlider(0, min=-1, max=6, step=.25, description='w')), {f'w {v:g}': dict(w=v) for v in (-1., 0., 1., 3., 6.)})
+
+    def draw(w):
+        return guesses(dpm(cfg(denoise, w), process, xT, steps), steps)
+
+    return Playground(
+        draw,
+        dict(w=FloatSlider(0, min=-1, max=6, step=0.25, description="w")),
+        {f"w {v:g}": dict(w=v) for v in (-1.0, 0.0, 1.0, 3.0, 6.0)},
+    )
 
 # %% ../nbs/13_widgets.ipynb #789353fc
 def attribute_buttons(
-    name:str='faces', n:int=8, seed:int=0, # as in `painter`, of a network whose condition is attributes
-    on=('Brown_Hair', 'No_Beard'),         # the attributes that are on at first; an unknown one raises ValueError
-    steps:int=10,                          # strides of the walk
-)->Playground:
+    name: str = "faces",
+    n: int = 8,
+    seed: int = 0,  # as in `painter`, of a network whose condition is attributes
+    on=(
+        "Brown_Hair",
+        "No_Beard",
+    ),  # the attributes that are on at first; an unknown one raises ValueError
+    steps: int = 10,  # strides of the walk
+) -> Playground:
     "Faces whose attributes are switched on and off, and how hard to insist on them."
-    names = load_weights(name)[1].get('attributes')
-    if not names: raise ValueError(f"{name!r} knows no attributes")
-    for a in on: lookup('attribute', a, dict.fromkeys(names))
+    names = load_weights(name)[1].get("attributes")
+    if not names:
+        raise ValueError(f"{name!r} knows no attributes")
+    for a in on:
+        lookup("attribute", a, dict.fromkeys(names))
     denoise, process, xT = painter(name, n, torch.zeros(n, len(names)), seed)
+
     def draw(w, **wished):
-        y = torch.tensor([[1. if wished[a] else -1. for a in names]]*n, device=xT.device)
+        y = torch.tensor([[1.0 if wished[a] else -1.0 for a in names]] * n, device=xT.device)
         return guesses(dpm(cfg(denoise.with_y(y), w), process, xT, steps), steps)
-    buttons = {a: ToggleButton(a in on, description=a.replace('_', ' '), layout=Layout(width='auto')) for a in names}
-    plain = dict(w=1.) | {a: a in on for a in names}
-    rows = {f"{'no ' if plain[a] else ''}{a.replace('_', ' ')}": plain | {a: not plain[a]} for a in names[-4:]}
-    return Playground(draw, dict(w=FloatSlider(1, min=-1, max=6, step=.5, description='w')) | buttons, dict(plain=plain) | rows, n)
+
+    buttons = {
+        a: ToggleButton(a in on, description=a.replace("_", " "), layout=Layout(width="auto"))
+        for a in names
+    }
+    plain = dict(w=1.0) | {a: a in on for a in names}
+    rows = {
+        f"{'no ' if plain[a] else ''}{a.replace('_', ' ')}": plain | {a: not plain[a]}
+        for a in names[-4:]
+    }
+    return Playground(
+        draw,
+        dict(w=FloatSlider(1, min=-1, max=6, step=0.5, description="w")) | buttons,
+        dict(plain=plain) | rows,
+        n,
+    )
 
 # %% ../nbs/13_widgets.ipynb #ad9620b3
 def t_slider(
-    name:str='digits', n:int=8, seed:int=0, # as in `painter`, of a network that knows the digits
-    steps:int=10,                           # strides of a whole walk; one more call where t lies between two stops
-)->Playground:
+    name: str = "digits",
+    n: int = 8,
+    seed: int = 0,  # as in `painter`, of a network that knows the digits
+    steps: int = 10,  # strides of a whole walk; one more call where t lies between two stops
+) -> Playground:
     "The forward process at t, the walk back stopped at t, and what the network sees in both."
-    x0, y = load(digits(), 'test', n=n, seed=seed); denoise, process, xT = painter(name, n, y, seed)
-    x0, eps = x0.to(xT.device), process.prior(xT.shape, generator=torch.Generator().manual_seed(seed + 1)).to(xT.device)
+    x0, y = load(digits(), "test", n=n, seed=seed)
+    denoise, process, xT = painter(name, n, y, seed)
+    x0, eps = (
+        x0.to(xT.device),
+        process.prior(xT.shape, generator=torch.Generator().manual_seed(seed + 1)).to(xT.device),
+    )
+
     def draw(t):
         there = xT if t == process.T else None
         if there is None:
-            for frame in ddim(denoise, process, xT, times=[k for k in stride_times(process, steps) if k > t] + [t]): there = frame.xt
+            for frame in ddim(
+                denoise, process, xT, times=[k for k in stride_times(process, steps) if k > t] + [t]
+            ):
+                there = frame.xt
         noisy = process.corrupt(x0, t, eps)
-        with torch.no_grad(): seen = denoise.with_y(torch.cat([denoise.y]*2))(torch.cat([noisy, there]), t)
+        with torch.no_grad():
+            seen = denoise.with_y(torch.cat([denoise.y] * 2))(torch.cat([noisy, there]), t)
         yield torch.cat([noisy, seen[:n], there, seen[n:]])
-    return Playground(draw, dict(t=IntSlider(process.T//2, 1, process.T, description='t')), {f't {t}': dict(t=t) for t in (1, *(process.T*k//10 for k in (2, 5, 8, 10)))},
-                      n, ['digit + noise', 'guess', 'walk, stopped', 'guess'], ['+ noise', *['']*(n - 1), 'guess', *['']*(n - 1), 'walk', *['']*(n - 1), 'guess'])
+
+    return Playground(
+        draw,
+        dict(t=IntSlider(process.T // 2, 1, process.T, description="t")),
+        {f"t {t}": dict(t=t) for t in (1, *(process.T * k // 10 for k in (2, 5, 8, 10)))},
+        n,
+        ["digit + noise", "guess", "walk, stopped", "guess"],
+        ["+ noise", *[""] * (n - 1), "guess", *[""] * (n - 1), "walk", *[""] * (n - 1), "guess"],
+    )

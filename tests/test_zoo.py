@@ -1,58 +1,134 @@
 "Every checkpoint that ships can be loaded, keeps what its card promises, and all of them together are small."
-import os, shutil, signal, subprocess, sys, time
-import pytest, torch
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
 from conftest import ROOT
+
 from genda.core import PACKAGE
 from genda.data import ready
 from genda.metrics import Judge
 from genda.zoo import ENTRIES, load_model, recheck
 
-SHIPPED = sorted(p.stem for p in (PACKAGE/'weights').glob('*.safetensors'))
+SHIPPED = sorted(p.stem for p in (PACKAGE / "weights").glob("*.safetensors"))
+
 
 def test_each_file_is_an_entry_and_has_a_card():
-    assert {'digits', 'judge_mnist', 'judge_mnistm'} <= set(SHIPPED) <= set(ENTRIES)
-    assert sorted(p.stem for p in (PACKAGE/'weights').glob('*.json')) == SHIPPED
+    assert {"digits", "judge_mnist", "judge_mnistm"} <= set(SHIPPED) <= set(ENTRIES)
+    assert sorted(p.stem for p in (PACKAGE / "weights").glob("*.json")) == SHIPPED
+
 
 def test_all_weights_together_are_small():
-    assert sum(p.stat().st_size for p in (PACKAGE/'weights').iterdir()) < 20e6
+    assert sum(p.stat().st_size for p in (PACKAGE / "weights").iterdir()) < 20e6
+
 
 GENERATORS = dict(digits=10, digits_score=10, mnistm=10, faces=12, shapes=24)
 
-@pytest.mark.parametrize('name', [n for n in GENERATORS if n in SHIPPED])
+
+@pytest.mark.parametrize("name", [n for n in GENERATORS if n in SHIPPED])
 def test_generators_are_small_and_know_no_condition(name):
-    model, card = load_model(name, device='cpu')
+    model, card = load_model(name, device="cpu")
     assert sum(p.numel() for p in model.parameters()) <= 1_000_000
-    assert (PACKAGE/'weights'/f'{name}.safetensors').stat().st_size <= 2_000_000
-    assert (model.cond.classes or model.cond.attributes) == GENERATORS[name] and card['recipe']['drop'] > 0, 'the null condition was trained'
-    assert {'net', 'process', 'predict', 'data', 'images', 'seconds', 'processor', 'sampler', 'licence', 'source', 'figures'} <= set(card)
+    assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size <= 2_000_000
+    assert (model.cond.classes or model.cond.attributes) == GENERATORS[name] and card["recipe"][
+        "drop"
+    ] > 0, "the null condition was trained"
+    assert {
+        "net",
+        "process",
+        "predict",
+        "data",
+        "images",
+        "seconds",
+        "processor",
+        "sampler",
+        "licence",
+        "source",
+        "figures",
+    } <= set(card)
 
-@pytest.mark.parametrize('name', [n for n in SHIPPED if n.startswith('judge_')])
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if n.startswith("judge_")])
 def test_each_judge_loads_by_name_and_keeps_what_it_is(name):
-    judge = Judge(name.removeprefix('judge_'), device='cpu')
+    judge = Judge(name.removeprefix("judge_"), device="cpu")
     x = torch.zeros(3, judge.channels, judge.size, judge.size)
-    assert judge.features(x).shape == (3, judge.dim) and judge.logits(x).shape == judge.probs(x).shape == (3, len(judge.names))
+    assert judge.features(x).shape == (3, judge.dim) and judge.logits(x).shape == judge.probs(
+        x
+    ).shape == (3, len(judge.names))
     y = torch.eye(len(judge.names), dtype=torch.long)[:3]
-    assert 0 <= judge.accuracy(x, y.argmax(1) if judge.card['kind'] == 'classes' else y) <= 1
-    assert (PACKAGE/'weights'/f'{name}.safetensors').stat().st_size < 1e6
+    assert 0 <= judge.accuracy(x, y.argmax(1) if judge.card["kind"] == "classes" else y) <= 1
+    assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size < 1e6
 
-@pytest.mark.parametrize('name', SHIPPED)
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_figures_hold(name):
-    if 'mnistm' in name and not ready('mnist'): pytest.skip('its figures are of all MNIST over the BSDS500 photographs')
-    if name == 'judge_cifar10' and not ready('cifar10'): pytest.skip('its figure is of photographs that are not here')
+    if "mnistm" in name and not ready("mnist"):
+        pytest.skip("its figures are of all MNIST over the BSDS500 photographs")
+    if name == "judge_cifar10" and not ready("cifar10"):
+        pytest.skip("its figure is of photographs that are not here")
     found = recheck(name, 200)
     assert len(found) and found.holds.all(), found.to_string()
 
-@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='no SIGKILL on this system')
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_training_anew_goes_on_after_a_kill_and_keeps_what_is_better(tmp_path):
-    weights, runs = tmp_path/'weights', tmp_path/'runs'; weights.mkdir()
-    for end in ('safetensors', 'json'): shutil.copy(PACKAGE/'weights'/f'faces.{end}', weights)
-    files = lambda: {p: (p.read_bytes(), p.stat().st_mtime_ns) for folder in (weights, PACKAGE/'weights') for p in folder.iterdir()}
-    before, command = files(), [sys.executable, ROOT/'tools'/'zoo.py', '--budget', 'smoke', '--folder', weights, '--runs', runs, 'faces']
-    about = dict(cwd=tmp_path, env=os.environ | dict(PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    weights, runs = tmp_path / "weights", tmp_path / "runs"
+    weights.mkdir()
+    for end in ("safetensors", "json"):
+        shutil.copy(PACKAGE / "weights" / f"faces.{end}", weights)
+
+    def files():
+        return {
+            p: (p.read_bytes(), p.stat().st_mtime_ns)
+            for folder in (weights, PACKAGE / "weights")
+            for p in folder.iterdir()
+        }
+
+    before, command = (
+        files(),
+        [
+            sys.executable,
+            ROOT / "tools" / "zoo.py",
+            "--budget",
+            "smoke",
+            "--folder",
+            weights,
+            "--runs",
+            runs,
+            "faces",
+        ],
+    )
+    about = dict(
+        cwd=tmp_path,
+        env=os.environ | dict(PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     job, end = subprocess.Popen(command, start_new_session=True, **about), time.monotonic() + 300
-    while not (runs/'faces'/'checkpoint.safetensors').is_file() and job.poll() is None and time.monotonic() < end: time.sleep(.01)
-    job.kill(); said = job.communicate()[0]; assert job.returncode == -signal.SIGKILL, said
-    assert not (runs/'faces.safetensors').is_file() and files() == before
-    done = subprocess.run(command, **about); assert done.returncode == 0, done.stdout
-    assert 'faces: going on' in done.stdout and 'faces is worse than the one in' in done.stdout, done.stdout
-    assert (runs/'faces.safetensors').is_file() and (runs/'faces.json').is_file() and files() == before
+    while (
+        not (runs / "faces" / "checkpoint.safetensors").is_file()
+        and job.poll() is None
+        and time.monotonic() < end
+    ):
+        time.sleep(0.01)
+    job.kill()
+    said = job.communicate()[0]
+    assert job.returncode == -signal.SIGKILL, said
+    assert not (runs / "faces.safetensors").is_file() and files() == before
+    done = subprocess.run(command, **about)
+    assert done.returncode == 0, done.stdout
+    assert "faces: going on" in done.stdout and "faces is worse than the one in" in done.stdout, (
+        done.stdout
+    )
+    assert (
+        (runs / "faces.safetensors").is_file()
+        and (runs / "faces.json").is_file()
+        and files() == before
+    )
