@@ -6,7 +6,7 @@ STAMP  := .venv/.installed
 INDEX  ?=
 # What to hold versions to; `make CONSTRAINTS=` takes the newest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
-# Lessons to run with `make lessons`, for example NB="02_process 05_ddpm"; all of them by default.
+# Notebooks for `make lessons`, `make lab` and `make check`, for example NB="1_process 3_ddpm".
 NB     ?=
 # Where `make docs-serve` serves, and whether `make docs` does without what npm provides.
 PORT   ?= 8000
@@ -17,7 +17,7 @@ SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA"
           GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install course lessons study zoo test readme docs docs-serve bench lab wheel wheels constraints clean
+.PHONY: help install course lessons study zoo test check readme docs docs-serve bench lab wheel wheels constraints clean
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -29,14 +29,14 @@ install: $(STAMP) ## make .venv and install what the tested versions in constrai
 	$(PYTHON) -m venv .venv
 
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/python -m pip install --no-compile --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev,test,docs]'
+	$(BIN)/python -m pip install --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev,test,docs]'
 	@touch $@
 
-course: $(STAMP) ## the first whole path: train on digits, sample, judge (about ten minutes); the result lies in runs/05_ddpm
-	@$(BIN)/python tools/run.py --budget lesson --apart 05_ddpm
+course: $(STAMP) ## the first whole path: train on digits, sample, judge (about ten minutes); the result lies in runs/3_ddpm
+	@$(BIN)/python tools/run.py --budget lesson --apart 3_ddpm
 
-lab: $(STAMP) ## open the lessons in JupyterLab, or one of them with NB=05_ddpm
-	$(BIN)/jupyter lab $(if $(NB),nbs/$(NB).ipynb,nbs)
+lab: $(STAMP) ## open the lessons in JupyterLab, or one of them with NB=2_diffusion/3_ddpm
+	$(BIN)/jupyter lab $(if $(NB),nbs/$(NB).ipynb,nbs/index.ipynb)
 
 lessons: $(STAMP) ## run every notebook at the lesson budget, keep its outputs, write results/ and the table in README.md
 	$(BIN)/python tools/run.py --budget lesson $(NB)
@@ -48,11 +48,14 @@ study: $(STAMP) ## fill the long tables in the background, a resumable run a row
 zoo: $(STAMP) ## train the shipped networks anew in the background, resumable; judges only where their files are gone; wants all of MNIST
 	@$(BIN)/python tools/zoo.py --background
 
-test: $(STAMP) ## every check: pytest, then every notebook at the smoke budget
+check: $(STAMP) ## one notebook, NB=3_ddpm, or those that changed: export, format, lint and smoke-test
+	$(BIN)/python tools/check.py $(NB)
+
+test: $(STAMP) ## every check: pytest (form, lint, layers among it), then every notebook at the smoke budget
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	$(SMOKE) $(BIN)/nbdev-test --n-workers 2 --do-print --timing
 
-readme: $(STAMP) ## write the table of lessons in README.md anew from results/
+readme: $(STAMP) ## write the map of nbs/index.ipynb and README.md anew from nbs/ and results/
 	$(BIN)/python tools/readme.py
 
 docs: $(STAMP) ## build the site from the stored outputs into docs/_build; the first time fetches two packages through npm, PLAIN=1 does without them

@@ -2,13 +2,20 @@ import ast
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((ROOT / "nbs").rglob("[0-9]*.ipynb"))
-MODULES = sorted(p for p in (ROOT / "genda").glob("*.py") if not p.name.startswith("_"))
+sys.path.insert(0, str(ROOT / "tools"))
+from run import notebook_name, notebooks  # noqa: E402 - the folder of tools is added above
+
+NOTEBOOKS = notebooks(ROOT)
+INDEX = ROOT / "nbs/index.ipynb"
+TEACHING = "1_start", "2_diffusion", "3_gan", "4_adaptation"
+LESSONS = [p for p in NOTEBOOKS if p.parent.name in TEACHING]
+MODULES = sorted(p for p in (ROOT / "genda").rglob("*.py") if not p.name.startswith("_"))
 BUDGETS = "smoke", "lesson", "study", "full"
 
 
@@ -19,56 +26,68 @@ def read(path):
 def cells(path):
     "The cells of a notebook as (type, source, metadata)."
     return [
-        (c["cell_type"], "".join(c["source"]), c["metadata"])
-        for c in json.loads(read(path))["cells"]
+        (cell["cell_type"], "".join(cell["source"]), cell["metadata"])
+        for cell in json.loads(read(path))["cells"]
     ]
 
 
 def code(path):
-    return [s for kind, s, _ in cells(path) if kind == "code"]
+    return [source for kind, source, _ in cells(path) if kind == "code"]
 
 
 def prose(path):
-    return [s for kind, s, _ in cells(path) if kind == "markdown"]
+    return [source for kind, source, _ in cells(path) if kind == "markdown"]
 
 
 def exported(source):
-    return any(l.startswith("#| export") for l in source.splitlines())
+    return any(line.startswith("#| export") for line in source.splitlines())
 
 
 def module_of(path):
-    "The module that a notebook exports, or None."
-    names = [
-        l.split()[-1] for s in code(path) for l in s.splitlines() if l.startswith("#| default_exp")
-    ]
-    return names[0] if names else None
+    "The module that a notebook exports, such as 'diffusion.process', or None."
+    for source in code(path):
+        for line in source.splitlines():
+            if line.startswith("#| default_exp"):
+                return line.split()[-1]
+    return None
+
+
+def module_name(path):
+    "The dotted name of a module's file below genda/."
+    return ".".join(path.relative_to(ROOT / "genda").with_suffix("").parts)
 
 
 def tree(source):
     "The syntax tree of a cell, without the lines that only IPython understands."
-    return ast.parse(
-        "\n".join("pass" if l.lstrip().startswith(("%", "!")) else l for l in source.splitlines())
-    )
+    lines = [
+        "pass" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()
+    ]
+    return ast.parse("\n".join(lines))
 
 
 def imports(source):
     "Full names that Python `source` imports, at any depth; 'genda.' stands before relative ones."
     for node in ast.walk(tree(source)):
         if isinstance(node, ast.Import):
-            yield from (a.name for a in node.names)
+            yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom):
             base = ".".join(filter(None, ["genda" if node.level else "", node.module]))
             yield base
-            yield from (f"{base}.{a.name}" for a in node.names)
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-each_module = pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def name_of(path):
+    return notebook_name(path, ROOT)
+
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+each_lesson = pytest.mark.parametrize("path", LESSONS, ids=name_of)
+each_module = pytest.mark.parametrize("path", MODULES, ids=module_name)
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    "A running Chromium, the system's or Playwright's own. Without one its tests are skipped, unless GENDA_BROWSER says that there has to be one."
+    "A running Chromium; tests are skipped without one, unless GENDA_BROWSER is set."
     absent = pytest.fail if os.environ.get("GENDA_BROWSER") else pytest.skip
     try:
         from playwright.sync_api import Error, sync_playwright
@@ -80,8 +99,10 @@ def chromium():
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
         except Error as error:
+            first_line = error.message.splitlines()[0]
             absent(
-                f"no Chromium: apt install chromium, or python -m playwright install chromium ({error.message.splitlines()[0]})"
+                "no Chromium: apt install chromium, or python -m playwright install chromium "
+                f"({first_line})"
             )
         yield browser
         browser.close()

@@ -1,17 +1,20 @@
-"What holds for the exported modules: their order, their size, their documentation, what they import."
+"What holds for the exported modules: their layers, their documentation, what they import."
 
 import ast
 import importlib
 import inspect
 import re
+import subprocess
 import sys
 import textwrap
 import tomllib
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path
 
 import pytest
 from conftest import (
+    INDEX,
     MODULES,
     NOTEBOOKS,
     ROOT,
@@ -19,21 +22,22 @@ from conftest import (
     each_module,
     each_notebook,
     imports,
+    module_name,
     module_of,
     read,
 )
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ORDER = [m for m in map(module_of, NOTEBOOKS) if m]
 PROJECT = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
+EVERY_NOTEBOOK = [INDEX, *NOTEBOOKS]
 
 
 def declared(*extras):
     "Distributions that the package, or one of its extras, asks for."
-    asked = PROJECT["dependencies"] + [
-        r for e in extras for r in PROJECT["optional-dependencies"][e]
-    ]
+    asked = list(PROJECT["dependencies"])
+    for extra in extras:
+        asked += PROJECT["optional-dependencies"][extra]
     return {canonicalize_name(Requirement(r).name) for r in asked}
 
 
@@ -47,38 +51,47 @@ def outside(names):
 
 
 def provider(top):
-    "The distribution that provides a module; one that holds data only is not listed by Python 3.11, and is asked for by name."
+    "The distribution of a module; one that holds data only is asked for by name."
     try:
-        return canonicalize_name(
-            providers()[top][0] if top in providers() else distribution(top).name
-        )
+        if top in providers():
+            return canonicalize_name(providers()[top][0])
+        return canonicalize_name(distribution(top).name)
     except PackageNotFoundError:
         return f"{top} (not installed)"
 
 
-def test_every_module_has_a_notebook():
-    assert sorted(p.stem for p in MODULES) == sorted(ORDER)
+def test_every_module_has_one_notebook():
+    exporting = [m for m in map(module_of, NOTEBOOKS) if m]
+    packages = {"data.__init__", "diffusion.__init__"}
+    assert sorted(exporting) == sorted(set(exporting)), "two notebooks export one module"
+    assert sorted(map(module_name, MODULES)) == sorted(set(exporting) - packages)
 
 
-@each_module
-def test_imports_only_modules_with_a_smaller_number(path):
-    used = {
-        m
-        for n in imports(read(path))
-        if n.startswith("genda.")
-        for m in [n.split(".")[1]]
-        if m in ORDER
-    }
-    later = sorted(m for m in used if ORDER.index(m) >= ORDER.index(path.stem))
-    assert not later, f"{path.stem} imports {later}, which stand later: move the shared piece down"
+def test_layers_are_kept():
+    "The contract of layers in pyproject.toml, by import-linter."
+    command = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@each_notebook
-def test_notebooks_use_only_earlier_modules(path):
-    at = NOTEBOOKS.index(path)
-    later = {module_of(p) for p in NOTEBOOKS[at + 1 :]} - {None}
-    used = {n.split(".")[1] for s in code(path) for n in imports(s) if n.startswith("genda.")}
-    assert not used & later
+def test_settings_and_checks_import_neither_fastai_nor_matplotlib():
+    script = (
+        "import sys, genda.checks, genda.settings; "
+        "print([m for m in ('fastai', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_no_string_names_a_module():
+    "A registry is filled by a package that imports its members, not by strings."
+    named = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(read(path))):
+            value = getattr(node, "value", None)
+            if isinstance(value, str) and re.fullmatch(r"genda\.[a-z_.]+", value):
+                named.append((path.name, value))
+    assert named == []
 
 
 @each_module
@@ -88,32 +101,31 @@ def test_modules_import_nothing_but_dependencies(path):
 
 @each_notebook
 def test_lessons_import_nothing_but_dependencies_and_oracles(path):
-    used = outside(n for s in code(path) for n in imports(s))
-    assert used <= declared("test") - {"nbdev", "pytest", "build", "hatchling", "playwright"}
+    used = outside(name for source in code(path) for name in imports(source))
+    tools = {"nbdev", "pytest", "build", "hatchling", "playwright", "ruff", "import-linter"}
+    assert used <= declared("test") - tools
 
 
 def test_no_dependency_without_a_use():
-    "What the package asks for is imported by a module or a lesson; IPython also comes in as `display`."
-    used = outside(n for p in MODULES for n in imports(read(p))) | outside(
-        n for p in NOTEBOOKS for s in code(p) for n in imports(s)
-    )
+    "What the package asks for is imported by a module or a lesson."
+    used = set()
+    for path in MODULES:
+        used |= outside(imports(read(path)))
+    for path in EVERY_NOTEBOOK:
+        for source in code(path):
+            used |= outside(imports(source))
     assert sorted(declared() - used) == []
-
-
-@each_module
-def test_modules_are_short(path):
-    assert len(read(path).splitlines()) < 250
 
 
 def public():
     for path in MODULES:
-        module = importlib.import_module(f"genda.{path.stem}")
+        module = importlib.import_module(f"genda.{module_name(path)}")
         for name in getattr(module, "__all__", ()):
             thing = getattr(module, name)
-            if (
-                inspect.isfunction(thing) or inspect.isclass(thing)
-            ) and thing.__module__ == module.__name__:
-                yield pytest.param(thing, id=f"{path.stem}.{name}")
+            if not (inspect.isfunction(thing) or inspect.isclass(thing)):
+                continue
+            if thing.__module__ == module.__name__:
+                yield pytest.param(thing, id=f"{module_name(path)}.{name}")
 
 
 @pytest.mark.parametrize("thing", public())
@@ -124,34 +136,47 @@ def test_public_docstring_is_one_line(thing):
 
 @pytest.mark.parametrize("thing", public())
 def test_public_parameters_are_documented(thing):
-    "A comment on the line of each parameter of a function, or of a class's own __init__, says its shape, unit or range."
+    "One parameter a line, with a comment that says its shape, unit or range."
     call = thing.__dict__.get("__init__") if inspect.isclass(thing) else thing
     if not inspect.isfunction(call):
         return
     lines = textwrap.dedent(inspect.getsource(call)).splitlines()
-    args = next(
+    definition = next(
         n for n in ast.walk(ast.parse("\n".join(lines))) if isinstance(n, ast.FunctionDef)
-    ).args
-    names = [
-        a
-        for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, *filter(None, [args.vararg])]
-        if a.arg not in ("self", "cls") and a.arg[0] != "_"
-    ]
-    assert [a.arg for a in names if "#" not in lines[a.end_lineno - 1]] == []
+    )
+    args = definition.args
+    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, *filter(None, [args.vararg])]
+    named = [a for a in every if a.arg not in ("self", "cls") and a.arg[0] != "_"]
+    assert [a.arg for a in named if "#" not in lines[a.end_lineno - 1]] == []
+    assert len({a.lineno for a in named}) == len(named), "two parameters on one line"
 
 
 def sources():
-    yield from (
-        (p.name, read(p))
-        for folder in ("genda", "tools", "bench", "docs")
-        for p in sorted((ROOT / folder).glob("*.py"))
-    )
-    yield from ((p.name, "\n".join(code(p))) for p in NOTEBOOKS)
+    for folder in ("genda", "tools", "bench", "docs"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield pytest.param(read(path), id=path.relative_to(ROOT).as_posix())
+    for path in EVERY_NOTEBOOK:
+        yield pytest.param("\n".join(code(path)), id=path.relative_to(ROOT).as_posix())
 
 
-UNPICKLES = r"torch\.load\(|\bpickle\.load\(|\b[Ll]oad_learner\(|\.load_pickle\(|joblib\.load\(|allow_pickle\s*=\s*True|read_pickle\(|Learner\.load\(|learn\.load\("
+UNPICKLES = (
+    r"torch\.load\(|\bpickle\.load\(|\b[Ll]oad_learner\(|\.load_pickle\(|joblib\.load\("
+    r"|allow_pickle\s*=\s*True|read_pickle\(|Learner\.load\(|learn\.load\("
+)
 
 
-@pytest.mark.parametrize("name, text", sources(), ids=lambda x: x if len(x) < 40 else "")
-def test_nothing_unpickles(name, text):
+@pytest.mark.parametrize("text", sources())
+def test_nothing_unpickles(text):
     assert re.findall(UNPICKLES, text) == []
+
+
+@pytest.mark.parametrize("text", sources())
+def test_no_semicolons(text):
+    "One statement a line; semicolons stand in strings and comments only."
+    if text:
+        import io
+        import tokenize
+
+        lines = ["pass" if t.lstrip().startswith(("%", "!")) else t for t in text.splitlines()]
+        tokens = tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline)
+        assert [t.line for t in tokens if t.type == tokenize.OP and t.string == ";"] == []

@@ -1,55 +1,108 @@
-"Write the parts of README.md that are made from nbs/ and results/."
+"Write what README.md and nbs/index.ipynb show of nbs/ and results/."
 
 import json
 import re
 import sys
 from pathlib import Path
 
+from run import notebook_name, notebooks
+
 ROOT = Path(__file__).resolve().parent.parent
+INDEX = ROOT / "nbs/index.ipynb"
+MAIN = "2_diffusion/3_ddpm"  # the lesson whose picture stands on the first page
 sys.path.insert(0, str(ROOT))
-from genda.results import code_hash  # noqa: E402
+from genda.training.tracking import code_hash  # noqa: E402 - the package of this folder
+
+OPENING = re.compile(
+    r"# (?P<title>.+)\n\n> (?P<promise>.+)\n\n\*Time: (?P<time>.+)\*\n\n"
+    r"\*You need: (?P<needs>.+)\*\n\n\*May be skipped: (?P<skip>.+)\*"
+)
 
 
 def result(name):
-    "What a lesson recorded, with the key `stale`; None before its first run."
+    "What a notebook recorded, with the key `stale`; None before its first run."
     path = ROOT / "results" / f"{name}.json"
     if not path.is_file():
         return None
-    r = json.loads(path.read_text(encoding="utf-8"))
-    return dict(r, stale=r["code"] != code_hash(name, r["budget"]))
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return dict(found, stale=found["code"] != code_hash(name, found["budget"]))
+
+
+def sources(path):
+    "Kind, source and tags of each cell of a notebook."
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        yield cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", [])
+
+
+def reading_minutes(path):
+    "Minutes for a first reading: 200 words of prose or 30 visible lines of code a minute."
+    words = lines = 0
+    for kind, source, tags in sources(path):
+        if kind == "markdown":
+            words += len(source.split())
+        elif not {"test", "solution"} & set(tags):
+            lines += len(source.splitlines())
+    return round(words / 200 + lines / 30)
+
+
+def opening(path):
+    "What the first cell of a notebook says: title, promise, time, needs, skip."
+    _, first, _ = next(sources(path))
+    return OPENING.match(first).groupdict()
 
 
 def lessons():
-    "Path, title, promise and result of every lesson, in order."
-    for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")):
-        first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
-        title, promise = re.match(r"# (.+)\n\n> (.+)", first).groups()
-        yield path, title, promise, result(path.stem)
+    "Path, opening and result of every notebook, in reading order."
+    for path in notebooks(ROOT):
+        yield path, opening(path), result(notebook_name(path, ROOT))
 
 
-def minutes(r):
-    return "" if r is None else f"{r['seconds'] / 60:.1f}" + (" (older code)" if r["stale"] else "")
+def chapters():
+    "Folder, title and introduction of each chapter, as nbs/index.ipynb has them."
+    for kind, source, _ in sources(INDEX):
+        marker = re.search(r"<!-- chapter (\w+)", source)
+        if kind == "markdown" and marker:
+            title = re.search(r"^### (.+)", source, re.M)[1]
+            text = source[source.index(title) + len(title) : marker.start()].strip()
+            yield marker[1], title, text
 
 
-def table():
-    rows = [
-        f"| [{p.stem[: p.stem.index('_')]}](nbs/{p.name}) | {title} | {promise} | {minutes(r)} |"
-        for p, title, promise, r in lessons()
-    ]
-    runs = {(r["processor"], r["cores"], r["budget"]) for *_, r in lessons() if r}
-    where = [
-        f"Measured on {processor} with {cores} thread{'s' * (cores > 1)}, {budget} budget."
-        for processor, cores, budget in sorted(runs)
-    ]
-    return "\n".join(
-        [
-            "| | lesson | at its end you can | minutes |",
-            "| --- | --- | --- | --- |",
-            *rows,
-            "",
-            *where,
-        ]
-    ).strip()
+def minutes(found):
+    if found is None:
+        return ""
+    return f"{found['seconds'] / 60:.1f}" + (" (older code)" if found["stale"] else "")
+
+
+def rows(folder, base):
+    "The lines of a chapter's table; links start with `base`."
+    yield "| | at its end you can | may be skipped | read | run |"
+    yield "| --- | --- | --- | --- | --- |"
+    for path, about, found in lessons():
+        if path.parent.name != folder:
+            continue
+        link = f"[{path.stem.replace('_', ' ')}]({base}{notebook_name(path, ROOT)}.ipynb)"
+        cells = link, about["promise"], about["skip"], reading_minutes(path), minutes(found)
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
+def table(folder, base=""):
+    return "\n".join(rows(folder, base))
+
+
+def measured():
+    "Under which conditions the minutes were measured, a line each."
+    runs = {(r["processor"], r["cores"], r["budget"]) for _, _, r in lessons() if r}
+    for processor, cores, budget in sorted(runs):
+        threads = f"{cores} thread{'s' if cores > 1 else ''}"
+        yield f"Measured on {processor} with {threads}, {budget} budget."
+
+
+def course():
+    "The map of the course by chapter, for README."
+    parts = []
+    for folder, title, _ in chapters():
+        parts.append(f"### {title}\n\n{table(folder, 'nbs/')}\n")
+    return "\n".join([*parts, "Minutes to read and to run. " + " ".join(measured())])
 
 
 def number(figure):
@@ -57,31 +110,51 @@ def number(figure):
 
 
 def picture():
-    "The picture of lesson 05 and the run that made it; nothing before that run."
-    r = result("05_ddpm")
-    if r is None or not (ROOT / "results/05_ddpm.png").is_file():
+    "The picture of the main lesson and the run that made it; nothing before that run."
+    found = result(MAIN)
+    image = f"results/{MAIN}.png"
+    if found is None or not (ROOT / image).is_file():
         return ""
-    told = ", ".join(
-        f"{k.replace('_', ' ')} {number(v):.4g}"
-        for k, v in r["figures"].items()
-        if k in r["figures"].get("told", ())
+    figures = found["figures"]
+    chosen = [name for name in figures if name in figures.get("figures_shown", ())]
+    said = ", ".join(f"{name.replace('_', ' ')} {number(figures[name]):.4g}" for name in chosen)
+    about = (
+        f"Generated by [this lesson](nbs/{MAIN}.ipynb) in {found['seconds'] / 60:.1f} minutes on "
+        f"{found['cores']} threads of {found['processor']}, trained on {figures.get('data')}"
     )
-    about = f"Generated by [lesson 05](nbs/05_ddpm.ipynb) in {r['seconds'] / 60:.1f} minutes on {r['cores']} threads of {r['processor']}, trained on {r['figures'].get('data')}"
-    return f"![Digits that a network made from noise](results/05_ddpm.png)\n\n*{about}{': ' + told if told else ''}.{' The code has changed since.' if r['stale'] else ''}*"
+    about += f": {said}." if said else "."
+    if found["stale"]:
+        about += " The code has changed since."
+    return f"![Digits that a network made from noise]({image})\n\n*{about}*"
 
 
 def render(text):
     "README with its marked blocks made anew."
-    for name, made in (("picture", picture()), ("lessons", table())):
-        text = re.sub(
-            rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)",
-            lambda m: m[1] + (made + "\n" if made else "") + m[2],
-            text,
-            flags=re.S,
-        )
+    for name, made in (("picture", picture()), ("lessons", course())):
+        block = rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)"
+        filled = made + "\n" if made else ""
+        text = re.sub(block, lambda m, filled=filled: m[1] + filled + m[2], text, flags=re.S)
     return text
 
 
+def render_index(nb):
+    "The notebook nbs/index.ipynb with the tables of its chapters made anew."
+    block = r"(<!-- chapter (\w+): [^>]*-->\n).*?(<!-- /chapter -->)"
+    for cell in nb["cells"]:
+        if cell["cell_type"] == "markdown":
+            source = "".join(cell["source"])
+            source = re.sub(block, lambda m: f"{m[1]}{table(m[2])}\n{m[3]}", source, flags=re.S)
+            cell["source"] = source.splitlines(keepends=True)
+    return nb
+
+
+def index_text():
+    "What nbs/index.ipynb should hold, as text."
+    nb = render_index(json.loads(INDEX.read_text(encoding="utf-8")))
+    return json.dumps(nb, indent=1, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
+    INDEX.write_text(index_text(), encoding="utf-8", newline="\n")
     path = ROOT / "README.md"
     path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")

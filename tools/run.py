@@ -23,11 +23,40 @@ from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# -- the notebooks of the course
+
+
+def in_order(path):
+    "What sorts paths as a reader counts: 2 before 10."
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.as_posix())]
+
+
+def notebooks(root=ROOT):
+    "The paths of all numbered notebooks, in reading order."
+    folder = root / "nbs"
+    found = [p for p in folder.rglob("[0-9]*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    return sorted(found, key=lambda path: in_order(path.relative_to(folder)))
+
+
+def notebook_name(path, root=ROOT):
+    "The name of a notebook: its path below nbs/ without ending, as in 2_diffusion/3_ddpm."
+    return path.relative_to(root / "nbs").with_suffix("").as_posix()
+
+
+def find_notebook(name, root=ROOT):
+    "The path of a notebook that is named in full, or by its file alone as in 3_ddpm."
+    names = {notebook_name(path, root): path for path in notebooks(root)}
+    matching = [full for full in names if name in (full, full.split("/")[-1])]
+    if len(matching) == 1:
+        return names[matching[0]]
+    sys.exit(f"unknown notebook {name!r}: one of {', '.join(names)}")
+
+
 # -- what the terminal shows while a notebook runs
 
 
 def progress_parts(markup):
-    "The rows of the table and the text of the bar in a fastai progress display; two empty ones for anything else."
+    "The rows and the text of the bar in a fastai progress display; two empty ones for others."
     if "progress" not in markup:
         return [], ""
 
@@ -45,7 +74,9 @@ class LiveClient(NotebookClient):
     "An nbclient that prints headings, streams and training progress as they come."
 
     def go(self):
-        self.began, self.line, self.shown = time.monotonic(), "", {}
+        self.began = time.monotonic()
+        self.line = ""
+        self.shown = {}
         self.on_cell_execute = self.heading
         try:
             self.execute()
@@ -56,9 +87,9 @@ class LiveClient(NotebookClient):
     def heading(self, cell, cell_index):
         "Print the heading that stands above a code cell."
         above = self.nb.cells[cell_index - 1] if cell_index else cell
-        titles = (
-            re.findall(r"^##? (.*)", above.source, re.M) if above.cell_type == "markdown" else []
-        )
+        if above.cell_type != "markdown":
+            return
+        titles = re.findall(r"^##? (.*)", above.source, re.M)
         if titles:
             self.say(titles[-1])
 
@@ -97,21 +128,27 @@ class LiveClient(NotebookClient):
 # -- running one notebook
 
 
+def output_data(nb):
+    "The data of every output of `nb`, a dictionary from MIME type to content."
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            yield output.get("data", {})
+
+
 def pictures(nb):
     "Ending and bytes of each picture in the outputs of `nb`."
-    for data in (o.get("data", {}) for c in nb.cells for o in c.get("outputs", [])):
+    inline = r'data:image/(webp|gif|png);base64,([^"\']+)'
+    for data in output_data(nb):
         if "image/png" in data:
             yield "png", base64.b64decode(data["image/png"])
-        for kind, text in re.findall(
-            r'data:image/(webp|gif|png);base64,([^"\']+)', data.get("text/html", "")
-        ):
+        for kind, text in re.findall(inline, data.get("text/html", "")):
             yield kind, base64.b64decode(text)
 
 
-LARGE = 60_000  # bytes from which on a colour picture is stored in 256 colours
-TEMPORARY = re.compile(
-    re.escape(tempfile.gettempdir()) + r"[\\/]tmp\w{8}"
-)  # a folder that a lesson made for itself
+# Bytes from which on a colour picture is stored in 256 colours.
+LARGE = 60_000
+# A folder that a lesson made for itself.
+TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"[\\/]tmp\w{8}")
 
 
 def lean(picture):
@@ -125,26 +162,35 @@ def lean(picture):
     return picture.getchannel("R") if same else picture
 
 
+def png(picture):
+    "A picture as the bytes of a tight PNG file."
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def pack(nb):
-    "Store outputs of `nb` leanly: PNG pictures tightly, without loss below LARGE bytes, and each once; of a widget only its picture; temporary folders without their names."
+    "Store outputs leanly: tight pictures, widgets as their picture, temporary folders unnamed."
     nb.metadata.pop("widgets", None)
-    for o in (o for c in nb.cells for o in c.get("outputs", []) if "text" in o):
-        o.text = TEMPORARY.sub("temporary", o.text)
-    for data in (o.get("data", {}) for c in nb.cells for o in c.get("outputs", [])):
-        if "image/png" in data:
-            for other in "application/vnd.jupyter.widget-view+json", "image/jpeg":
-                data.pop(other, None)
-            picture = lean(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
-            picture.save(tight := io.BytesIO(), "PNG", optimize=True)
-            if picture.mode == "RGB" and len(tight.getvalue()) > LARGE:
-                picture.quantize(256).save(tight := io.BytesIO(), "PNG", optimize=True)
-            data["image/png"] = min(
-                base64.b64encode(tight.getvalue()).decode(), data["image/png"].strip(), key=len
-            )
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output.text = TEMPORARY.sub("temporary", output.text)
+    for data in output_data(nb):
+        if "image/png" not in data:
+            continue
+        for other in "application/vnd.jupyter.widget-view+json", "image/jpeg":
+            data.pop(other, None)
+        picture = lean(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
+        tight = png(picture)
+        if picture.mode == "RGB" and len(tight) > LARGE:
+            tight = png(picture.quantize(256))
+        smaller = base64.b64encode(tight).decode()
+        data["image/png"] = min(smaller, data["image/png"].strip(), key=len)
 
 
 def run(path, out=None):
-    "Execute a notebook and keep it in place, or in the folder `out` with its pictures; True if every cell ran."
+    "Execute a notebook, keep it in place or in `out` with its pictures; True if every cell ran."
     nb = nbformat.read(path, as_version=4)
     client = LiveClient(
         nb,
@@ -153,19 +199,16 @@ def run(path, out=None):
         extra_arguments=["--log-level=40"],
         resources={"metadata": {"path": str(path.parent)}},
     )
-    print(f"== {path.stem} at the {os.environ['GENDA_BUDGET']} budget", flush=True)
+    name = notebook_name(path, ROOT)
+    print(f"== {name} at the {os.environ['GENDA_BUDGET']} budget", flush=True)
+    failed = False
     try:
-        print(f"== {path.stem} took {client.go():.0f} s", flush=True)
+        print(f"== {name} took {client.go():.0f} s", flush=True)
     except CellExecutionError as error:
-        failed = print(error, f"== {path.stem} failed", sep="\n", file=sys.stderr) or True
-    else:
-        failed = False
+        print(error, f"== {name} failed", sep="\n", file=sys.stderr)
+        failed = True
     if out:
-        shutil.rmtree(out / "pictures", ignore_errors=True)
-        (out / "pictures").mkdir(parents=True)
-        for i, (kind, data) in enumerate(pictures(nb), 1):
-            (out / "pictures" / f"{i:02d}.{kind}").write_bytes(data)
-        nbformat.write(nb, out / path.name)
+        keep_apart(nb, out, path.name)
     elif not failed:
         from nbdev.clean import nbdev_clean
 
@@ -175,51 +218,64 @@ def run(path, out=None):
     return not failed
 
 
+def keep_apart(nb, out, name):
+    "Write an executed notebook and its pictures into the folder `out`."
+    shutil.rmtree(out / "pictures", ignore_errors=True)
+    (out / "pictures").mkdir(parents=True)
+    for i, (kind, data) in enumerate(pictures(nb), 1):
+        (out / "pictures" / f"{i:02d}.{kind}").write_bytes(data)
+    nbformat.write(nb, out / name)
+
+
 # -- what it reached, beside what to expect
 
 
 def expectations(notebook, data):
-    "Figure -> (low, high) as section [expect notebook data] of settings.ini has them; None leaves a side open."
+    "Figure -> (low, high), from the section [expect notebook data] of settings.ini."
     ini = configparser.ConfigParser()
     ini.read(ROOT / "settings.ini", encoding="utf-8")
     section = f"expect {notebook} {data}"
-    return {k: ast.literal_eval(v) for k, v in ini[section].items()} if section in ini else {}
+    if section not in ini:
+        return {}
+    return {name: ast.literal_eval(band) for name, band in ini[section].items()}
 
 
-def judged(value, low, high):
-    "The expected band in words, and whether `value` lies in it."
-    words = (
-        f"at most {high:g}"
-        if low is None
-        else f"at least {low:g}"
-        if high is None
-        else f"{low:g} to {high:g}"
-    )
-    return words + (
-        "" if (low is None or low <= value) and (high is None or value <= high) else "  <- outside"
-    )
+def compared(value, low, high):
+    "The expected band in words, and whether `value` lies in it; None leaves a side open."
+    if low is None:
+        words = f"at most {high:g}"
+    elif high is None:
+        words = f"at least {low:g}"
+    else:
+        words = f"{low:g} to {high:g}"
+    inside = (low is None or low <= value) and (high is None or value <= high)
+    return words if inside else words + "  <- outside"
 
 
 def report(result):
     "Lines with the figures of a result beside what to expect of the data set it ran on."
     data = result["figures"].get("data")
-    expect, rows = expectations(result["notebook"], data), [("", "reached", "to expect")]
+    expect = expectations(result["notebook"], data)
+    rows = [("", "reached", "to expect")]
     for name, figure in result["figures"].items():
         figure = dict(figure) if isinstance(figure, dict) else dict(value=figure)
         value = figure.pop("value", None)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
-        about = ", ".join(f"{k} {v:.4g}" for k, v in figure.items() if isinstance(v, (int, float)))
+        numbers = {k: v for k, v in figure.items() if isinstance(v, (int, float))}
+        about = ", ".join(f"{k} {v:.4g}" for k, v in numbers.items())
+        title = name.replace("_", " ") + (f" ({about})" if about else "")
         rows.append(
-            (
-                name.replace("_", " ") + (f" ({about})" if about else ""),
-                f"{value:.4g}",
-                judged(value, *expect[name]) if name in expect else "",
-            )
+            (title, f"{value:.4g}", compared(value, *expect[name]) if name in expect else "")
         )
-    wide = max(len(r[0]) for r in rows)
-    yield f"{result['notebook']} on {data}: {result['seconds'] / 60:.1f} minutes, {result['budget']} budget, seed {result['seed']}, {result['processor']}\n"
-    yield from (f"{a:{wide}}  {b:>10}   {c}".rstrip() for a, b, c in rows)
+    width = max(len(title) for title, _, _ in rows)
+    minutes = result["seconds"] / 60
+    yield (
+        f"{result['notebook']} on {data}: {minutes:.1f} minutes, {result['budget']} budget, "
+        f"seed {result['seed']}, {result['processor']}\n"
+    )
+    for title, reached, expected in rows:
+        yield f"{title:{width}}  {reached:>10}   {expected}".rstrip()
 
 
 # -- the three ways to run: lesson in place, one into runs/, long tables in the background
@@ -236,65 +292,75 @@ def background(command, log):
         start_new_session=True,
     )
     print(
-        f"running in the background as process {job.pid}; it goes on where it stopped when started again\nfollow it   tail -f {log}\nstop it     kill {job.pid}"
+        f"running in the background as process {job.pid}; "
+        "it goes on where it stopped when started again\n"
+        f"follow it   tail -f {log}\nstop it     kill {job.pid}"
     )
 
 
-def main():
+def arguments():
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument(
-        "notebooks", nargs="*", help="names as in nbs/, without ending; all of them by default"
+        "notebooks",
+        nargs="*",
+        help="names as 2_diffusion/3_ddpm or 3_ddpm; all of them by default",
     )
     cli.add_argument("--budget", default="lesson")
     cli.add_argument("--using", default="", help="only notebooks that contain this text")
     cli.add_argument(
         "--apart",
         action="store_true",
-        help="keep the executed notebook, pictures and figures in runs/<name>/ and leave nbs/ alone",
+        help="keep the executed notebook, pictures and figures in runs/<name>/, leave nbs/ alone",
     )
     cli.add_argument(
-        "--root",
-        type=Path,
-        default=Path(__file__).resolve().parent.parent,
-        help="the folder with settings.ini and nbs/",
+        "--root", type=Path, default=ROOT, help="the folder with settings.ini and nbs/"
     )
     cli.add_argument(
         "--background", action="store_true", help="return at once and write to runs/<budget>.log"
     )
-    a = cli.parse_args()
+    return cli.parse_args()
+
+
+def set_environment(budget):
+    "What the kernels of the notebooks are told."
+    os.environ.update(GENDA_BUDGET=budget, JUPYTER_PREFER_ENV_PATH="1")
+    # Said on import by a library, not by a lesson.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning:torch.jit._script")
+    if os.environ.get("GENDA_DATA"):
+        os.environ["GENDA_DATA"] = str(Path(os.environ["GENDA_DATA"]).expanduser().resolve())
+
+
+def run_one(path, a):
+    "Run one notebook and show what it reached; True if every cell ran."
+    name = notebook_name(path, ROOT)
+    out = ROOT / "runs" / path.stem if a.apart else None
+    # Rows of long tables belong to the project, figures of a reader's run to runs/.
+    results = out if out and a.budget == "lesson" else ROOT / "results"
+    os.environ["GENDA_RESULTS"] = str(results)
+    if not run(path, out):
+        return False
+    figures = results / f"{name}.json"
+    if figures.is_file():
+        print("", *report(json.loads(figures.read_text(encoding="utf-8"))), "", sep="\n")
+    if out:
+        opener = "make lab" if (ROOT / "Makefile").is_file() else f"jupyter lab {out}"
+        print(f"pictures            {(out / 'pictures').relative_to(ROOT)}")
+        print(f"executed notebook   {out.relative_to(ROOT) / path.name}")
+        print(f"open it             {opener}\n")
+    return True
+
+
+def main():
+    a = arguments()
     global ROOT
     ROOT = a.root.resolve()
     if a.background:
-        return background(
-            [sys.executable, *(x for x in sys.argv if x != "--background")],
-            ROOT / "runs" / f"{a.budget}.log",
-        )
-    os.environ.update(GENDA_BUDGET=a.budget, JUPYTER_PREFER_ENV_PATH="1")
-    os.environ.setdefault(
-        "PYTHONWARNINGS", "ignore::FutureWarning:torch.jit._script"
-    )  # said on import by a library, not by a lesson
-    if os.environ.get("GENDA_DATA"):
-        os.environ["GENDA_DATA"] = str(Path(os.environ["GENDA_DATA"]).expanduser().resolve())
-    paths = [ROOT / "nbs" / f"{n}.ipynb" for n in a.notebooks] or sorted(
-        (ROOT / "nbs").glob("[0-9]*.ipynb")
-    )
-    failed = []
-    for path in (p for p in paths if a.using in p.read_text(encoding="utf-8")):
-        out = ROOT / "runs" / path.stem if a.apart else None
-        results = (
-            out if out and a.budget == "lesson" else ROOT / "results"
-        )  # rows of long tables belong to the project
-        os.environ["GENDA_RESULTS"] = str(results)
-        if not run(path, out):
-            failed.append(path.stem)
-            continue
-        figures = results / f"{path.stem}.json"
-        if figures.is_file():
-            print("", *report(json.loads(figures.read_text(encoding="utf-8"))), "", sep="\n")
-        if out:
-            print(
-                f"pictures            {(out / 'pictures').relative_to(ROOT)}\nexecuted notebook   {out.relative_to(ROOT) / path.name}\nopen it             {'make lab' if (ROOT / 'Makefile').is_file() else f'jupyter lab {out}'}\n"
-            )
+        command = [sys.executable, *(x for x in sys.argv if x != "--background")]
+        return background(command, ROOT / "runs" / f"{a.budget}.log")
+    set_environment(a.budget)
+    paths = [find_notebook(name, ROOT) for name in a.notebooks] or notebooks(ROOT)
+    chosen = [path for path in paths if a.using in path.read_text(encoding="utf-8")]
+    failed = [notebook_name(path, ROOT) for path in chosen if not run_one(path, a)]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

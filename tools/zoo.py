@@ -1,4 +1,4 @@
-"Train the networks of the zoo anew, one after the other, each going on where it stopped; judges only where their files are gone."
+"Train the networks of the zoo anew, each going on where it stopped."
 
 import argparse
 import os
@@ -8,15 +8,12 @@ from pathlib import Path
 
 from run import ROOT, background
 
-JUDGES = dict(
-    judge_mnist="04_metrics",
-    judge_mnistm="04_metrics",
-    judge_faces="04b_judges",
-    judge_shapes="04c_shapes_judge",
-)  # and the lesson that makes each
+# The notebook that makes the evaluators of these data sets.
+EVALUATORS = "6_workshop/7_evaluators"
+NAMES = "mnist", "mnistm", "faces", "shapes"
 
 
-def main():
+def arguments():
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument(
         "names", nargs="*", help="entries of the zoo; all that can be trained by default"
@@ -25,7 +22,7 @@ def main():
     cli.add_argument(
         "--folder",
         type=Path,
-        help="where the weights go, by default into the package; better ones that lie there are kept",
+        help="where the weights go, by default into the package; better ones there are kept",
     )
     cli.add_argument(
         "--runs", type=Path, help="where trainings keep their checkpoints, by default runs/zoo"
@@ -33,47 +30,44 @@ def main():
     cli.add_argument(
         "--background", action="store_true", help="return at once and write to runs/zoo.log"
     )
-    a = cli.parse_args()
-    if a.background:
-        return background(
-            [sys.executable, *(x for x in sys.argv if x != "--background")],
-            ROOT / "runs" / "zoo.log",
-        )
-    os.environ["GENDA_BUDGET"] = a.budget
-    gone = {
-        lesson
-        for judge, lesson in JUDGES.items()
-        if not (ROOT / "genda" / "weights" / f"{judge}.safetensors").is_file()
-    }
-    if gone:
-        subprocess.run(
-            [
-                sys.executable,
-                ROOT / "tools" / "run.py",
-                "--budget",
-                a.budget,
-                "--apart",
-                *sorted(gone),
-            ],
-            check=True,
-        )
-    from genda.zoo import ENTRIES, build, told
+    return cli.parse_args()
+
+
+def make_missing_evaluators(budget):
+    "Run the notebook of the evaluators where one of their files is gone."
+    weights = ROOT / "genda" / "weights"
+    if all((weights / f"evaluator_{name}.safetensors").is_file() for name in NAMES):
+        return
+    command = [sys.executable, ROOT / "tools" / "run.py", "--budget", budget, "--apart", EVALUATORS]
+    subprocess.run(command, check=True)
+
+
+def train(names, folder, runs):
+    "Train one network after the other; the names of those that could not be."
+    from genda.zoo import ENTRIES, build, figures_of
 
     failed = []
-    for name in a.names or [k for k, e in ENTRIES.items() if e.make]:
+    for name in names or [name for name, entry in ENTRIES.items() if entry.make]:
         print(f"== {name}", flush=True)
         try:
-            card = build(name, a.folder, a.runs)
-        except (RuntimeError, ValueError) as error:
+            card = build(name, folder, runs)
+        except (RuntimeError, ValueError) as error:  # such as data that are not here
             failed.append(name)
-            print(error, flush=True)  # such as data that are not here
-        else:
-            print(
-                *told(card).values(),
-                f"{card['images']:,} images in {card['seconds']:.0f} s",
-                sep="\n",
-                flush=True,
-            )
+            print(error, flush=True)
+            continue
+        print(*figures_of(card).values(), sep="\n")
+        print(f"{card['images']:,} images in {card['seconds']:.0f} s", flush=True)
+    return failed
+
+
+def main():
+    a = arguments()
+    if a.background:
+        command = [sys.executable, *(x for x in sys.argv if x != "--background")]
+        return background(command, ROOT / "runs" / "zoo.log")
+    os.environ["GENDA_BUDGET"] = a.budget
+    make_missing_evaluators(a.budget)
+    failed = train(a.names, a.folder, a.runs)
     if failed:
         sys.exit(f"not trained: {', '.join(failed)}")
 
