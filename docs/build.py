@@ -1,9 +1,8 @@
-"Build the site: nbdev processes the notebooks, Sphinx makes pages of them. Offline but for the first time; a warning is an error."
+"Build the site: nbdev processes the notebooks, Sphinx makes pages of them; a warning is an error."
 
 import argparse
 import ast
 import base64
-import csv
 import io
 import os
 import re
@@ -22,149 +21,190 @@ from sphinx.cmd.build import main as sphinx_build
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), str(ROOT / "tools")]
-import reference
+import reference  # noqa: E402 - the folders of docs and tools are added above
 import vendor  # noqa: E402
 from conf import LIVE, MADE  # noqa: E402
-from readme import lessons, result  # noqa: E402
+from readme import lessons  # noqa: E402
+from run import notebook_name  # noqa: E402
 from timetable import timetable  # noqa: E402
 
-# -- a lesson as a page
+RESULTS = """# Results
+
+Every figure on this page was written by the notebooks themselves, into `results/`. What the five
+student reports stated beside what we found stands in the notebooks of the
+[reports](lessons/index.ipynb). A Fréchet distance here is taken in the features of our own
+evaluators, so that it cannot be set against one in Inception's.
+"""
+RUN_THIS = """```{{admonition}} Run this notebook
+:class: tip
+`make lab NB={name}` in a copy of the repository
+```"""
+SLIDER = "*In a running notebook a slider stands here.*"
+LIVE_PAGES = " Some move without one: [live pages](../../live/index.md)."
+
+# -- what a picture shows, in words
 
 
 def plain(text):
     "Markdown as words."
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"<[^>]*>", "", text))
-    return re.sub(r"\s+", " ", re.sub(r"[`*$\\]|^#+ .*$|^[>|-] *", "", text, flags=re.M)).strip()
+    text = re.sub(r"<[^>]*>", "", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"[`*$\\]|^#+ .*$|^[>|-] *", "", text, flags=re.M)
+    return re.sub(r"\s+", " ", text).strip()
 
 
 def literal(node):
+    "The texts of a list that stands in the code, or none."
     try:
-        return [str(v) for v in ast.literal_eval(node)]
+        return [str(value) for value in ast.literal_eval(node)]
     except (ValueError, TypeError):
         return []
 
 
+def grid_labels(call):
+    "Kind -> labels that a call of show_grid writes."
+    names = {"rows": "rows", "cols": "columns", "titles": "titles"}
+    return {names[k.arg]: literal(k.value) for k in call.keywords if k.arg in names}
+
+
+def axis_labels(call):
+    "Axis -> label that a plotting call writes."
+    found = {}
+    for keyword in call.keywords:
+        if keyword.arg in ("xlabel", "ylabel") and isinstance(keyword.value, ast.Constant):
+            found[f"{keyword.arg[0]} axis"] = [keyword.value.value]
+    setter = getattr(call.func, "attr", "")
+    if setter in ("set_xlabel", "set_ylabel") and isinstance(call.args[0], ast.Constant):
+        found[f"{setter[4]} axis"] = [call.args[0].value]
+    return found
+
+
+def calls_in(source):
+    tree = ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def kind_of(calls, labels):
+    if any("show_" in ast.unparse(call.func) for call in calls):
+        return "Images"
+    return "Plot" if any("axis" in name for name in labels) else "Picture"
+
+
 def described(source, heading, prose):
-    "What stands in a picture, from the section it is in, the sentences before it and the labels that its code writes into it."
-    calls = [
-        n
-        for n in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M)))
-        if isinstance(n, ast.Call)
-    ]
-    words, grid = {}, any("show_" in ast.unparse(c.func) for c in calls)
-    for c in calls:
-        if getattr(c.func, "id", "") == "show_grid":
-            words |= {
-                {"rows": "rows", "cols": "columns", "titles": "titles"}[k.arg]: literal(k.value)
-                for k in c.keywords
-                if k.arg in ("rows", "cols", "titles")
-            }
-        words |= {
-            k.arg[0] + " axis": [k.value.value]
-            for k in c.keywords
-            if k.arg in ("xlabel", "ylabel") and isinstance(k.value, ast.Constant)
-        }
-        if getattr(c.func, "attr", "") in ("set_xlabel", "set_ylabel") and isinstance(
-            c.args[0], ast.Constant
-        ):
-            words[c.func.attr[4] + " axis"] = [c.args[0].value]
+    "What a picture shows: its section, the sentences before it and the labels in its code."
+    calls = calls_in(source)
+    labels = {}
+    for call in calls:
+        if getattr(call.func, "id", "") == "show_grid":
+            labels |= grid_labels(call)
+        labels |= axis_labels(call)
     sentences = re.split(r"(?<=[.?!]) (?=[A-Z])", plain(prose.strip().split("\n\n")[-1]))
     while len(sentences) > 1 and len(" ".join(sentences)) > 260:
         sentences.pop(0)
-    kind = "Images" if grid else "Plot" if any("axis" in k for k in words) else "Picture"
-    return " ".join(
-        [
-            f'{kind} in the section "{plain(heading)}".',
-            *sentences,
-            *(
-                f"{k[0].upper()}{k[1:]}: {', '.join(v)}."
-                for k, v in words.items()
-                if v and len(v) <= 12
-            ),
-        ]
-    )
+    parts = [f'{kind_of(calls, labels)} in the section "{plain(heading)}".', *sentences]
+    for name, texts in labels.items():
+        if texts and len(texts) <= 12:
+            parts.append(f"{name[0].upper()}{name[1:]}: {', '.join(texts)}.")
+    return " ".join(parts)
+
+
+# -- a notebook as a page
+
+
+def film_seconds(film):
+    seconds = 0
+    for k in range(film.n_frames):
+        film.seek(k)
+        film.load()
+        seconds += film.info["duration"] / 1000
+    return seconds
 
 
 def still(html, name):
-    "An animation as files, its last frame and itself, which the page plays three times at most."
+    "An animation as two files: its last frame, and itself, played three times at most."
 
-    def put(m):
-        data = base64.b64decode(m[3])
+    def put(match):
+        data = base64.b64decode(match[3])
         path = MADE / "animations" / f"{name}.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         film = Image.open(io.BytesIO(data))
-        seconds = 0
-        for k in range(film.n_frames):
-            film.seek(k)
-            film.load()
-            seconds += film.info["duration"] / 1000
+        seconds = film_seconds(film)
         path.write_bytes(data)
         film.convert("RGB").save(path.with_suffix(".png"), optimize=True)
-        at = f"../_static/animations/{name}"
-        return f'<figure class="animation">{m[1]} src="{at}.png" data-still="{at}.png" data-moving="{at}.webp" data-seconds="{3 * seconds:.1f}"></figure>'
+        at = f"../../_static/animations/{name}"
+        return (
+            f'<figure class="animation">{match[1]} src="{at}.png" data-still="{at}.png" '
+            f'data-moving="{at}.webp" data-seconds="{3 * seconds:.1f}"></figure>'
+        )
 
     return re.sub(r'(<img [^>]*?)\s*src="data:image/(webp|gif);base64,([^"]+)"[^>]*>', put, html)
 
 
-def page(nb, stem, symbols):
-    "A processed notebook without nbdev's directives and cells that hold nothing else, with links, descriptions and the command that opens it."
-    used = {
-        n for c in nb.cells if c.cell_type == "code" for n in re.findall(r"[A-Za-z_]\w*", c.source)
-    }
+def without_widgets(cell):
+    "Take the views of widgets out of a cell's outputs; True where there was one."
+    view = "application/vnd.jupyter.widget-view+json"
+    outputs = cell.get("outputs", [])
+    moving = [output for output in outputs if output.get("data", {}).pop(view, None)]
+    cell.outputs = [o for o in outputs if o not in moving or "image/png" in o.data]
+    return bool(moving)
+
+
+def describe_outputs(cell, name, heading, prose):
+    "Give every picture of a cell a description, and make files of animations."
+    kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+    alt = ""
+    if any(kind.startswith("image/") for kind in kinds):
+        alt = described(cell.source, heading, prose)
+    if "image/png" in kinds:
+        cell.metadata.setdefault("mystnb", {})["image"] = {"alt": alt}
+    for k, output in enumerate(cell.outputs):
+        data = output.get("data", {})
+        for kind in {"image/webp", "image/gif"} & {*data}:
+            encoded = "".join(data.pop(kind).split())
+            data["text/html"] = f'<img alt="{escape(alt)}" src="data:{kind};base64,{encoded}">'
+        if "text/html" in data:
+            data["text/html"] = still(data["text/html"], f"{name}-{k}")
+
+
+def fold_test(cell):
+    "Put a cell that only tests behind a switch, as the solutions are."
+    if "test" in cell.metadata.get("tags", []):
+        cell.metadata["tags"] = [*cell.metadata["tags"], "hide-cell"]
+        prompts = dict(code_prompt_show="Show the test", code_prompt_hide="Hide the test")
+        cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | prompts
+
+
+def code_page(cell, name, heading, prose):
+    "The cells of the page that one code cell becomes."
+    moving = without_widgets(cell)
+    describe_outputs(cell, name, heading, prose)
+    fold_test(cell)
+    cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M).strip("\n")
+    if cell.source or cell.outputs:
+        yield cell
+    if moving:
+        more = LIVE_PAGES if (MADE / "networks").exists() else ""
+        yield nbformat.v4.new_markdown_cell(SLIDER + more)
+
+
+def page(nb, name, symbols):
+    "A processed notebook as a page: no directives, but links and descriptions."
+    used = set()
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            used |= set(re.findall(r"[A-Za-z_]\w*", cell.source))
     heading = prose = ""
     cells = []
-    for i, c in enumerate(nb.cells):
-        if c.cell_type == "markdown":
-            heading = (re.findall(r"^#+ (.+)", c.source, re.M) or [heading])[-1]
-            if plain(c.source):
-                prose = c.source
-            c.source = symbols.link(c.source, used)
-        if c.cell_type != "code":
-            cells.append(c)
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "code":
+            cells += code_page(cell, f"{name.replace('/', '-')}-{i}", heading, prose)
             continue
-        moving = [
-            o
-            for o in c.get("outputs", [])
-            if o.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-        ]
-        c.outputs = [o for o in c.get("outputs", []) if o not in moving or "image/png" in o.data]
-        alt = (
-            described(c.source, heading, prose)
-            if any(kind.startswith("image/") for o in c.outputs for kind in o.get("data", {}))
-            else ""
-        )
-        if any("image/png" in o.get("data", {}) for o in c.outputs):
-            c.metadata["mystnb"] = {"image": {"alt": alt}}
-        for k, o in enumerate(c.outputs):
-            for kind in {"image/webp", "image/gif"} & {*o.get("data", {})}:
-                o.data["text/html"] = (
-                    f'<img alt="{escape(alt)}" src="data:{kind};base64,{"".join(o.data.pop(kind).split())}">'
-                )
-            if "text/html" in o.get("data", {}):
-                o.data["text/html"] = still(o.data["text/html"], f"{stem}-{i}-{k}")
-        c.source = re.sub(r"^#\|.*\n?", "", c.source, flags=re.M).strip("\n")
-        if c.source or c.outputs:
-            cells.append(c)
-        if moving:
-            cells.append(
-                nbformat.v4.new_markdown_cell(
-                    "*In a running notebook a slider stands here.*"
-                    + (
-                        " Some move without one: [live pages](../live/index.md)."
-                        if (MADE / "networks").exists()
-                        else ""
-                    )
-                )
-            )
-    path = (
-        next(ROOT.glob(f"nbs/**/{stem}.ipynb")).relative_to(ROOT / "nbs").with_suffix("").as_posix()
-    )
-    cells.insert(
-        1,
-        nbformat.v4.new_markdown_cell(
-            f"```{{admonition}} Run this lesson\n:class: tip\n`make lab NB={path}` in a copy of the repository\n```"
-        ),
-    )
+        if cell.cell_type == "markdown":
+            heading = (re.findall(r"^#+ (.+)", cell.source, re.M) or [heading])[-1]
+            prose = cell.source if plain(cell.source) else prose
+            cell.source = symbols.link(cell.source, used)
+        cells.append(cell)
+    cells.insert(1, nbformat.v4.new_markdown_cell(RUN_THIS.format(name=name)))
     nb.cells = cells
     return nb
 
@@ -176,42 +216,30 @@ def number(x):
     return f"{x:.4g}" if isinstance(x, float) else str(x)
 
 
-def figure(notebook, name):
-    "A figure that one of our lessons recorded, with a link to it; None if there is none yet."
-    r = result(notebook)
-    f = (r or {}).get("figures", {}).get(name)
-    if f is None:
-        return None
-    return f"[{number(f['value'] if isinstance(f, dict) else f)}](lessons/{notebook}.ipynb)" + (
-        " (older code)" if r["stale"] else ""
-    )
+def figures_table(figures):
+    yield "| figure | value | with |\n| --- | --- | --- |"
+    for name, figure in figures.items():
+        figure = dict(figure) if isinstance(figure, dict) else dict(value=figure)
+        value = figure.pop("value", "")
+        about = ", ".join(f"{k} {number(v)}" for k, v in figure.items())
+        yield f"| {name.replace('_', ' ')} | {number(value)} | {about} |"
 
 
 def results_page():
-    "The reports' figures beside ours, then every figure that a lesson recorded, and the run it comes from."
-    yield "# Results\n\nOur figures were written by the lessons themselves, into `results/`.\n\n## The reports' figures\n"
-    yield "What the five student reports (listed on the [first page](index.md)) state of their own experiments, and ours where a lesson has measured the same. A dash is a figure that a report asks for or announces and does not give, or that we have not measured. Data sets, networks and judges differ from ours unless the experiment says otherwise; above all, our Fréchet distances are taken in the features of our own judges, so they cannot be set against one in Inception's.\n"
-    yield "| report | experiment | figure | stated | ours |\n| --- | --- | --- | --- | --- |"
-    for row in csv.DictReader((DOCS / "reports.csv").open(encoding="utf-8")):
-        ours = " / ".join(
-            found for k in row["ours"].split("; ") if k and (found := figure(*k.split(":")))
-        )
-        yield f"| {row['report']} | {row['experiment']} | {row['figure']} | {row['stated'] or '–'} | {ours or '–'} |"
-    yield ""
-    for path, title, _, r in lessons():
-        if r is None:
+    "Every figure that a notebook recorded, and the run it comes from."
+    yield RESULTS
+    for path, about, found in lessons():
+        if found is None:
             continue
+        name = notebook_name(path, ROOT)
+        versions = ", ".join(f"{k} {v}" for k, v in found["versions"].items())
+        age = " **Made by older code.**" if found["stale"] else ""
         yield (
-            f"## {title}\n\n[Lesson {path.stem}](lessons/{path.name}), {r['budget']} budget, {r['seconds'] / 60:.1f} minutes, seed {r['seed']}, {r['cores']} threads of {r['processor']}, "
-            + ", ".join(f"{k} {v}" for k, v in r["versions"].items())
-            + (". **Made by older code.**" if r["stale"] else ".")
-            + "\n"
+            f"## {about['title']}\n\n[{name}](lessons/{name}.ipynb), {found['budget']} budget, "
+            f"{found['seconds'] / 60:.1f} minutes, seed {found['seed']}, {found['cores']} threads "
+            f"of {found['processor']}, {versions}.{age}\n"
         )
-        yield "| figure | value | with |\n| --- | --- | --- |"
-        for name, f in r["figures"].items():
-            f = dict(f) if isinstance(f, dict) else dict(value=f)
-            value = f.pop("value", "")
-            yield f"| {name.replace('_', ' ')} | {number(value)} | {', '.join(f'{k} {number(v)}' for k, v in f.items())} |"
+        yield from figures_table(found["figures"])
         yield ""
 
 
@@ -219,26 +247,86 @@ def citation_page():
     "CITATION.cff, and the same as BibTeX."
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     c = yaml.safe_load(text)
-    names = " and ".join(
-        "{" + a["name"] + "}" if "name" in a else f"{a['family-names']}, {a['given-names']}"
-        for a in c["authors"]
-    )
+    authors = []
+    for author in c["authors"]:
+        whole = "{" + author["name"] + "}" if "name" in author else None
+        authors.append(whole or f"{author['family-names']}, {author['given-names']}")
     fields = dict(
         title=c["title"],
-        author=names,
+        author=" and ".join(authors),
         version=c["version"],
         year=str(c["date-released"])[:4],
         note=c["license"],
     )
-    yield "# How to cite\n\nFor a method, cite the paper that a lesson names in its *References*. For the course or the library:\n\n```bibtex\n@software{genda,"
+    yield (
+        "# How to cite\n\nFor a method, cite the paper that a lesson names in its *References*. "
+        "For the course or the library:\n\n```bibtex\n@software{genda,"
+    )
     yield from (f"  {k} = {{{v}}}," for k, v in fields.items())
-    yield f"}}\n```\n\nThe same as `CITATION.cff`, which citation tools read:\n\n```yaml\n{text.strip()}\n```"
+    yield "}\n```\n\nThe same as `CITATION.cff`, which citation tools read:\n"
+    yield f"```yaml\n{text.strip()}\n```"
+
+
+def reference_index(modules):
+    listed = "\n".join(modules)
+    yield "# Reference\n"
+    yield (
+        "Every module of the package, in the order of the notebooks that export them. "
+        "The [index](genindex) lists all names.\n"
+    )
+    yield f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```"
 
 
 def write(name, lines):
     path = DOCS / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+# -- the steps of a build
+
+
+class Clock:
+    "Print what was done, with the seconds since the start."
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    def __call__(self, text):
+        print(f"[{time.monotonic() - self.began:4.0f} s] {text}", flush=True)
+
+
+def add_networks(said):
+    "The JavaScript of others and the shipped networks, for the live pages."
+    if vendor.missing():
+        sys.exit("JavaScript packages are missing: `make docs` fetches them")
+    for package in vendor.PACKAGES:
+        ignored = shutil.ignore_patterns("README.md")
+        shutil.copytree(vendor.kept(package), MADE / "vendor", dirs_exist_ok=True, ignore=ignored)
+    import networks
+
+    for made in networks.export(sorted({*LIVE.values()}), MADE / "networks"):
+        said(
+            f"{made['file']}: {made['bytes'] / 1e6:.2f} MB, "
+            f"differs from the network by at most {made['error']:.1g}"
+        )
+
+
+def add_lessons(symbols):
+    "A page for every notebook; module -> (page of its notebook, title)."
+    made = Path(proc_nbs(n_workers=0, force=True))
+    exports = {}
+    processed = {p.relative_to(made).with_suffix("").as_posix(): p for p in made.rglob("*.ipynb")}
+    order = ["index", *(notebook_name(path, ROOT) for path, _, _ in lessons())]
+    for name in order:
+        nb = nbformat.read(processed[name], as_version=4)
+        out = DOCS / "lessons" / f"{name}.ipynb"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        original = (ROOT / "nbs" / f"{name}.ipynb").read_text(encoding="utf-8")
+        for module in re.findall(r"#\| *default_exp ([\w.]+)", original):
+            exports[module] = f"{name}.ipynb", re.search(r"^# (.+)", nb.cells[0].source, re.M)[1]
+        nbformat.write(page(nb, name, symbols) if name != "index" else nb, out)
+    return {m: found for m, found in exports.items() if not m.endswith("__init__")}
 
 
 def main():
@@ -249,76 +337,25 @@ def main():
         help="without what npm provides: no live pages, formulas as LaTeX",
     )
     a = cli.parse_args()
-    began = time.monotonic()
-
-    def said(text):
-        return print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
-
+    said = Clock()
     os.chdir(ROOT)
     for folder in "lessons", "reference", "_made", "_build":
         shutil.rmtree(DOCS / folder, ignore_errors=True)
     MADE.mkdir()
     if not a.plain:
-        if vendor.missing():
-            sys.exit("JavaScript packages are missing: `make docs` fetches them")
-        for package in vendor.PACKAGES:
-            shutil.copytree(
-                vendor.kept(package),
-                MADE / "vendor",
-                dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns("README.md"),
-            )
-        import networks
-
-        for n in networks.export(sorted({*LIVE.values()}), MADE / "networks"):
-            said(
-                f"{n['file']}: {n['bytes'] / 1e6:.2f} MB, differs from the network by at most {n['error']:.1g}"
-            )
-    modules = [p.stem for p in sorted((ROOT / "genda").glob("*.py")) if not p.name.startswith("_")]
-    symbols, exports = reference.Symbols(modules), {}
-    made = Path(proc_nbs(n_workers=0, force=True))
-    for path in sorted(made.rglob("*.ipynb")):
-        nb = nbformat.read(path, as_version=4)
-        out = DOCS / "lessons" / ("labs" if path.parent.name == "labs" else "") / path.name
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for m in re.findall(
-            r"#\| *default_exp (\w+)",
-            (ROOT / "nbs" / path.relative_to(made)).read_text(encoding="utf-8"),
-        ):
-            exports[m] = path.name, re.search(r"^# (.+)", nb.cells[0].source, re.M)[1]
-        nbformat.write(page(nb, path.stem, symbols), out)
-    for m, (lesson, title) in exports.items():
-        write(f"reference/{m}.md", symbols.page(m, lesson, title))
-    order = "\n".join(exports)
-    write(
-        "reference/index.md",
-        [
-            "# Reference",
-            "",
-            "Every module of the package, in the order of the lessons that export them. The [index](genindex) lists all names.",
-            "",
-            f"```{{toctree}}\n:maxdepth: 1\n\n{order}\n```",
-        ],
-    )
+        add_networks(said)
+    symbols = reference.Symbols(reference.modules())
+    exports = add_lessons(symbols)
+    for module, (lesson, title) in exports.items():
+        write(f"reference/{module}.md", symbols.page(module, lesson, title))
+    write("reference/index.md", reference_index(exports))
     write("results.md", results_page())
     write("_timetable.md", timetable())
     write("cite.md", citation_page())
     said("pages are written")
-    failed = sphinx_build(
-        [
-            "-W",
-            "--keep-going",
-            "-E",
-            "-q",
-            "-b",
-            "html",
-            "-d",
-            str(DOCS / "_doctrees"),
-            str(DOCS),
-            str(DOCS / "_build"),
-        ]
-    )
-    said("the site is in docs/_build" if not failed else "the site has faults")
+    options = ["-W", "--keep-going", "-E", "-q", "-b", "html", "-d", str(DOCS / "_doctrees")]
+    failed = sphinx_build([*options, str(DOCS), str(DOCS / "_build")])
+    said("the site has faults" if failed else "the site is in docs/_build")
     sys.exit(failed)
 
 

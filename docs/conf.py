@@ -1,4 +1,4 @@
-"The site: the lessons as docs/build.py leaves them, with their stored outputs, and the project's own texts."
+"The site: the lessons as docs/build.py leaves them, and the project's own texts."
 
 import json
 import posixpath
@@ -7,25 +7,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "docs"))
-import reference  # noqa: E402
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "tools")]
+import reference  # noqa: E402 - the folders of docs and tools are added above
+from readme import chapters  # noqa: E402
+from run import notebooks  # noqa: E402
 
-TEXTS = {
-    "index": "README.md",
-    "contributing": "CONTRIBUTING.md",
-    "data": "data/README.md",
-}  # page -> the file it shows
-MADE = (
-    ROOT / "docs/_made"
-)  # what build.py puts among the static files: networks, JavaScript of others
-LIVE = {
-    "digits": "digits",
-    "interpolation": "digits",
-    "eta": "digits",
-    "faces": "faces",
-}  # live page -> its network
+# page -> the file that it shows
+TEXTS = {"index": "README.md", "contributing": "CONTRIBUTING.md", "data": "data/README.md"}
+# What build.py puts among the static files: networks, JavaScript of others.
+MADE = ROOT / "docs/_made"
+# live page -> its network
+LIVE = {"digits": "digits", "interpolation": "digits", "eta": "digits", "faces": "faces"}
 
-project, author, html_title = "genda", "The genda authors", "genda"
+project = "genda"
+author = "The genda authors"
+html_title = "genda"
 extensions = ["myst_nb", "sphinx.ext.viewcode"]
 exclude_patterns = [
     "_*",
@@ -42,26 +38,30 @@ if not (MADE / "networks").exists():
 language = "en"
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
-nb_code_prompt_show, nb_code_prompt_hide = (
-    "Show the solution",
-    "Hide the solution",
-)  # nothing else is folded
+# What else is folded, cells that only test, says so itself.
+nb_code_prompt_show = "Show the solution"
+nb_code_prompt_hide = "Hide the solution"
 nb_ipywidgets_js = {}  # sliders need a kernel; nothing is fetched for them
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 mathjax_path = "vendor/tex-svg-full.js" if (MADE / "vendor").exists() else "latex.js"
 mathjax3_config = {"options": {"enableMenu": False}}  # its menu would fetch
-templates_path, html_static_path = [], ["static", "_made"]
+templates_path = []
+html_static_path = ["static", "_made"]
 html_favicon = "static/icon.svg"
 html_context = {"default_mode": "auto"}
-html_css_files, html_js_files = ["site.css"], [("animation.js", {"defer": "defer"})]
+html_css_files = ["site.css"]
+html_js_files = [("animation.js", {"defer": "defer"})]
 html_theme = "sphinx_book_theme"
 html_theme_options = {
     "show_toc_level": 2,
     "home_page_in_toc": True,
     "use_download_button": False,
     "use_fullscreen_button": False,
-    **dict.fromkeys(("navbar_start", "navbar_center", "navbar_end", "navbar_persistent"), []),
+    "navbar_start": [],
+    "navbar_center": [],
+    "navbar_end": [],
+    "navbar_persistent": [],
 }
 viewcode_follow_imported_members = False
 html_copy_source = False
@@ -84,39 +84,37 @@ def link(target, file):
     )
 
 
-def contents(folder):
-    "The lines of a table of contents: what lies in a folder of pages, lessons with the numbers by which they are called."
-    titles = [
-        (p.stem, json.loads(p.read_text(encoding="utf-8"))["cells"][0]["source"])
-        for p in sorted((ROOT / "docs" / folder).glob("*.ipynb"))
-    ]
-    return "\n".join(
-        f"{stem.split('_')[0]} {re.match('# (.+)', ''.join(text))[1]} <{folder}/{stem}>"
-        for stem, text in titles
-    )
+def chapter(folder, title):
+    "A table of contents of one chapter, with the numbers of reading order."
+    lines = []
+    for path in notebooks(ROOT):
+        if path.parent.name == folder:
+            first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
+            name = re.match("# (.+)", "".join(first))[1]
+            number = path.stem.split("_")[0]
+            lines.append(f"{number} {name} <lessons/{folder}/{path.stem}>")
+    listed = "\n".join(lines)
+    return f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```"
 
 
 def include(app, docname, source):
-    "Put the project's own text in front of what a page of docs/ adds to it, and what there is into the tables of contents."
+    "Put the project's own texts in front of what docs/ adds, and fill the tables of contents."
     if docname == "index":
         live = "live/index" if (MADE / "networks").exists() else ""
-        source[0] = (
-            source[0]
-            .replace("(lessons)", contents("lessons"))
-            .replace("(labs)", contents("lessons/labs"))
-            .replace("(live)", live)
-        )
+        listed = "\n\n".join(chapter(folder, title) for folder, title, _ in chapters())
+        source[0] = source[0].replace("(chapters)", listed).replace("(live)", live)
     if docname not in TEXTS:
         return
-    text = (ROOT / TEXTS[docname]).read_text(encoding="utf-8")
-    text = re.sub(r"\]\((?!\w+:|#)([^)\s]+)\)", lambda m: f"]({link(m[1], TEXTS[docname])})", text)
+    file = TEXTS[docname]
+    text = (ROOT / file).read_text(encoding="utf-8")
+    text = re.sub(r"\]\((?!\w+:|#)([^)\s]+)\)", lambda m: f"]({link(m[1], file)})", text)
     source[0] = text + "\n" + source[0]
 
 
 def find_source(app, modname):
-    "The code of a module and the lines of each definition in it, also of methods that are patched onto a class."
+    "The code of a module and the lines of each definition in it, patched methods included."
     module = modname.removeprefix("genda.")
-    if (ROOT / "genda" / f"{module}.py").is_file():
+    if module in reference.modules():
         return reference.source(module), reference.tags(module)
 
 

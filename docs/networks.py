@@ -1,4 +1,4 @@
-"Shipped networks as ONNX files for the live pages, checked against torch, and what the pages must know of them."
+"Shipped networks as ONNX files for the live pages, checked against torch."
 
 import json
 import warnings
@@ -9,22 +9,21 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from genda.process import GaussianDiffusion
+from genda.diffusion.process import GaussianDiffusion
 from genda.zoo import ENTRIES, load_model
 
 TOLERANCE = 1e-4
 
 
 class Answer(torch.nn.Module):
-    "A network with all it can be asked as plain tensors: images, steps, conditions, and which of those conditions count."
+    "A network whose inputs are plain tensors: images, steps, conditions, and which of these count."
 
     def __init__(self, net):
         super().__init__()
         self.net = net
         if net.cond:
-            net.cond.check = lambda y, b: (
-                y
-            )  # looks at values, which a graph cannot; the page offers none but good ones
+            # The check looks at values, which a graph cannot; the page offers only good ones.
+            net.cond.check = lambda y, b: y
 
     def forward(self, xt, t, y, keep):
         return self.net(xt, t, y, keep)
@@ -43,7 +42,7 @@ def shape(card):
 
 
 def halve(model):
-    "Store each large float32 weight in 16 bits, as it was shipped, and widen it where it is used: half the bytes, the same numbers."
+    "Store each large weight in 16 bits, as it was shipped, and widen it where it is used."
     for w in [w for w in model.graph.initializer if w.data_type == TensorProto.FLOAT]:
         full = numpy_helper.to_array(w)
         half = full.astype(np.float16)
@@ -52,12 +51,10 @@ def halve(model):
         name = w.name
         model.graph.initializer.remove(w)
         model.graph.initializer.append(numpy_helper.from_array(half, f"{name}.half"))
-        model.graph.node.insert(
-            0,
-            helper.make_node(
-                "Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT
-            ),
+        widen = helper.make_node(
+            "Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT
         )
+        model.graph.node.insert(0, widen)
 
 
 def to_onnx(net, card):
@@ -84,26 +81,23 @@ def to_onnx(net, card):
 
 @torch.no_grad()
 def error(data, net, card):
-    "The largest difference between the ONNX model's answers and the network's, for batches of 1, 3 and 8."
-    run, worst, gen = (
-        onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]),
-        0.0,
-        torch.Generator().manual_seed(0),
-    )
+    "The largest difference between the ONNX model's answers and the network's."
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
     for b in 1, 3, 8:
-        xt, t, y, keep = (
-            torch.randn(b, *shape(card), generator=gen),
-            torch.randint(1, card["process"]["T"] + 1, (b,), generator=gen),
-            conditions(card)[:b],
-            torch.arange(b) % 3 < 2,
-        )
-        ours = run.run(None, dict(xt=xt.numpy(), t=t.numpy(), y=y.numpy(), keep=keep.numpy()))[0]
-        worst = max(worst, float((torch.as_tensor(ours) - net(xt, t, y, keep)).abs().max()))
+        xt = torch.randn(b, *shape(card), generator=generator)
+        t = torch.randint(1, card["process"]["T"] + 1, (b,), generator=generator)
+        y = conditions(card)[:b]
+        keep = torch.arange(b) % 3 < 2
+        inputs = dict(xt=xt.numpy(), t=t.numpy(), y=y.numpy(), keep=keep.numpy())
+        answer = torch.as_tensor(session.run(None, inputs)[0])
+        worst = max(worst, float((answer - net(xt, t, y, keep)).abs().max()))
     return worst
 
 
 def export(names, folder):
-    "Write <name>.onnx and <name>.json of those networks that are shipped; one that does not survive the way is an error."
+    "Write <name>.onnx and <name>.json of the networks that are shipped; a difference is an error."
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         if name not in ENTRIES:
@@ -116,9 +110,10 @@ def export(names, folder):
         worst = error(data, load_model(name, device="cpu")[0], card)
         if worst > TOLERANCE:
             raise SystemExit(
-                f"{name}: the ONNX model differs from the network by {worst:.2g}, allowed is {TOLERANCE}"
+                f"{name}: the ONNX model differs from the network by {worst:.2g}, "
+                f"allowed is {TOLERANCE}"
             )
-        process = GaussianDiffusion.vp(**card["process"])
+        process = GaussianDiffusion.from_config(card["process"])
         about = dict(
             name=name,
             file=f"{name}.onnx",

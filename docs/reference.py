@@ -9,8 +9,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @lru_cache
+def modules():
+    "The dotted names of all modules of the package."
+    package = ROOT / "genda"
+    files = [p for p in sorted(package.rglob("*.py")) if not p.name.startswith("_")]
+    return [".".join(p.relative_to(package).with_suffix("").parts) for p in files]
+
+
+@lru_cache
 def source(module):
-    return (ROOT / "genda" / f"{module}.py").read_text(encoding="utf-8")
+    path = ROOT / "genda" / (module.replace(".", "/") + ".py")
+    return path.read_text(encoding="utf-8")
 
 
 def patched(node):
@@ -27,44 +36,47 @@ def simple(node, name):
     return any(getattr(d, "id", "") == name for d in node.decorator_list)
 
 
+def exported_names(tree):
+    "What a module lists in `__all__`."
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return ast.literal_eval(node.value)
+    return []
+
+
+def own_names(node, names, module):
+    "Full name -> syntax tree of what one statement at the top of a module defines for its users."
+    owner, _ = patched(node)
+    if owner:
+        return {f"{owner}.{node.name}": node}
+    if isinstance(node, ast.FunctionDef) and node.name in names:
+        return {node.name: node}
+    if isinstance(node, ast.ClassDef) and node.name in names:
+        methods = [m for m in node.body if isinstance(m, ast.FunctionDef) and shown(m, module)]
+        return {node.name: node} | {f"{node.name}.{m.name}": m for m in methods}
+    if isinstance(node, ast.Assign):
+        targets = [t.id for t in node.targets if isinstance(t, ast.Name) and t.id in names]
+        return {name: node for name in targets if name != "__all__"}
+    return {}
+
+
 @lru_cache
 def defined(module):
-    "Full name -> its syntax tree, for every public function, class, method and value of a module, in order."
-    tree, found = ast.parse(source(module)), {}
-    names = next(
-        (
-            ast.literal_eval(n.value)
-            for n in tree.body
-            if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"
-        ),
-        [],
-    )
+    "Full name -> syntax tree, for every public function, class, method and value, in order."
+    tree = ast.parse(source(module))
+    names = exported_names(tree)
+    found = {}
     for node in tree.body:
-        owner, _ = patched(node)
-        if owner:
-            found[f"{owner}.{node.name}"] = node
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names:
-            found[node.name] = node
-            if isinstance(node, ast.ClassDef):
-                found |= {
-                    f"{node.name}.{m.name}": m
-                    for m in node.body
-                    if isinstance(m, ast.FunctionDef) and shown(m, module)
-                }
-        elif isinstance(node, ast.Assign):
-            found |= {
-                t.id: node
-                for t in node.targets
-                if isinstance(t, ast.Name) and t.id in names and t.id != "__all__"
-            }
+        found |= own_names(node, names, module)
     return found
 
 
 def shown(method, module):
     "Whether a method is public and says anything of itself."
-    return (method.name == "__call__" or not method.name.startswith("_")) and (
-        ast.get_docstring(method) or any(c for _, _, c in parameters(method, module))
-    )
+    if method.name != "__call__" and method.name.startswith("_"):
+        return False
+    commented = any(text for _, _, text in parameters(method, module))
+    return bool(ast.get_docstring(method)) or commented
 
 
 def comment(module, line):
@@ -72,84 +84,71 @@ def comment(module, line):
     return found[1].strip() if found else ""
 
 
+def stars(args):
+    "The parameters of a function in order, each with the stars before its name."
+    for arg in [*args.posonlyargs, *args.args]:
+        yield arg, ""
+    if args.vararg:
+        yield args.vararg, "*"
+    for arg in args.kwonlyargs:
+        yield arg, ""
+    if args.kwarg:
+        yield args.kwarg, "**"
+
+
 def parameters(node, module):
-    "Names, type and comment of a function's parameters; those that share a line share the comment."
-    a = node.args
+    "Name, type and comment of each parameter of a function."
     rows = []
-    for arg, star in [
-        *((x, "") for x in [*a.posonlyargs, *a.args]),
-        *((x, "*") for x in filter(None, [a.vararg])),
-        *((x, "") for x in a.kwonlyargs),
-        *((x, "**") for x in filter(None, [a.kwarg])),
-    ]:
+    for arg, star in stars(node.args):
         if arg.arg in ("self", "cls"):
             continue
-        kind, name = ast.unparse(arg.annotation) if arg.annotation else "", star + arg.arg
-        if rows and rows[-1][3] == arg.end_lineno:
-            rows[-1][0].append(name)
-        else:
-            rows.append(
-                (
-                    [name],
-                    kind,
-                    comment(module, arg.end_lineno)
-                    if arg.end_lineno != node.body[0].lineno
-                    else "",
-                    arg.end_lineno,
-                )
-            )
-    return [row[:3] for row in rows]
+        kind = ast.unparse(arg.annotation) if arg.annotation else ""
+        on_its_own_line = arg.end_lineno != node.body[0].lineno
+        text = comment(module, arg.end_lineno) if on_its_own_line else ""
+        rows.append((star + arg.arg, kind, text))
+    return rows
 
 
 def returns(node, module):
     "Type and comment of what a function gives back: they stand where its signature closes."
-    last = max(
-        [
-            node.lineno,
-            *(x.end_lineno for x in ast.walk(node.args) if hasattr(x, "end_lineno")),
-            *([node.returns.end_lineno] if node.returns else []),
-        ]
-    )
+    ends = [x.end_lineno for x in ast.walk(node.args) if hasattr(x, "end_lineno")]
+    if node.returns:
+        ends.append(node.returns.end_lineno)
+    last = max([node.lineno, *ends])
     lines = source(module).splitlines()
-    close = next(
-        (i for i in range(last, node.body[0].lineno) if re.match(r"\s*\).*:", lines[i - 1])), None
-    )
-    text = comment(module, close) if close else ""
-    return (ast.unparse(node.returns) if node.returns else ""), text
+    kind = ast.unparse(node.returns) if node.returns else ""
+    for i in range(last, node.body[0].lineno):
+        if re.match(r"\s*\).*:", lines[i - 1]):
+            return kind, comment(module, i)
+    return kind, ""
 
 
 def signature(node):
     "The parameters of a function with their defaults, without types."
-    bare = ast.parse(ast.unparse(node)).body[0]
-    every = bare.args
-    for x in [
-        *every.posonlyargs,
-        *every.args,
-        *every.kwonlyargs,
-        *filter(None, [every.vararg, every.kwarg]),
-    ]:
-        x.annotation = None
-    every.args = (
-        [x for x in every.args if x.arg not in ("self", "cls")]
-        if not patched(node)[0]
-        else every.args[1:]
-    )
-    return ast.unparse(every)
+    args = ast.parse(ast.unparse(node)).body[0].args
+    for arg, _ in stars(args):
+        arg.annotation = None
+    if patched(node)[0]:
+        args.args = args.args[1:]
+    else:
+        args.args = [arg for arg in args.args if arg.arg not in ("self", "cls")]
+    return ast.unparse(args)
 
 
 def escape(text):
     "Words of a comment as Markdown that looks the same; what stands in backticks stays code."
-    return "".join(
-        p if p.startswith("`") else re.sub(r"([*_<>\[\]{}$|\\])", r"\\\1", p)
-        for p in re.split(r"(`[^`]*`)", text)
-    )
+    parts = re.split(r"(`[^`]*`)", text)
+    special = r"([*_<>\[\]{}$|\\])"
+    return "".join(p if p.startswith("`") else re.sub(special, r"\\\1", p) for p in parts)
 
 
 class Symbols:
     "The definitions of all modules, and links to them from prose."
 
     def __init__(self, modules):
-        self.modules, self.names, self.full = modules, {}, set()
+        self.modules = modules
+        self.names = {}
+        self.full = set()
         for m in modules:
             for name in defined(m):
                 self.names.setdefault(name, m)
@@ -193,68 +192,51 @@ class Symbols:
 
     def entry(self, module, name, node, level=3):
         "The directive that documents one symbol."
-        own, call = f"genda.{module}.{name}", node
-        kind = (
-            "data"
-            if isinstance(node, ast.Assign)
-            else "class"
-            if isinstance(node, ast.ClassDef)
-            else "method"
-            if "." in name
-            else "function"
-        )
-        if kind == "class":
-            call = next(
-                (m for m in node.body if isinstance(m, ast.FunctionDef) and m.name == "__init__"),
-                None,
-            )
-        options, fence = [], "`" * level
-        if kind == "method" and ("cls_method" in patched(node)[1] or simple(node, "classmethod")):
-            options.append(":classmethod:")
-        if kind == "method" and (simple(node, "property") or "as_prop" in patched(node)[1]):
-            kind = "property"
-        sign = "" if kind in ("data", "property") or call is None else f"({signature(call)})"
-        yield from [
-            f"{fence}{{py:{kind}}} {name.split('.')[-1] if '.' in name else name}{sign}",
-            *options,
-            "",
-        ]
+        fence = "`" * level
+        kind = kind_of(name, node)
+        call = constructor(node) if kind == "class" else node
+        bare = kind in ("data", "property") or call is None
+        sign = "" if bare else f"({signature(call)})"
+        yield f"{fence}{{py:{kind}}} {name.split('.')[-1]}{sign}"
+        if kind == "method" and is_class_method(node):
+            yield ":classmethod:"
+        yield ""
         if kind == "data":
             yield from [self.value(node), fence, ""]
             return
+        yield from self.words(module, name, node, kind, call)
+        if kind == "class":
+            methods = [m for m in defined(module) if m.startswith(f"{name}.")]
+            for method in methods:
+                yield from self.entry(module, method, defined(module)[method], level - 1)
+        yield from [fence, ""]
+
+    def words(self, module, name, node, kind, call):
+        "The docstring of a symbol, its parameters and what it returns."
+        own = f"genda.{module}.{name}"
+        known = defined(module)
         doc = ast.get_docstring(node)
         if doc:
-            yield from [self.link(escape(doc), defined(module), own), ""]
-        rows = [
-            (", ".join(names), k, text)
-            for names, k, text in (parameters(call, module) if call else [])
-            if text or k
-        ]
+            yield from [self.link(escape(doc), known, own), ""]
+        rows = []
+        if call is not None:
+            rows = [(f"`{p}`", k, text) for p, k, text in parameters(call, module) if text or k]
         if call is not None and kind not in ("class", "property"):
-            rows += [("returns", k, text) for k, text in [returns(node, module)] if k or text]
-        for names, k, text in rows:
-            yield f"{names if names == 'returns' else f'`{names}`'}{f', *{escape(k)}*' if k else ''}\n: {self.link(escape(text), defined(module), own) or '&nbsp;'}\n"
-        if kind == "class":
-            for m in (x for x in defined(module) if x.startswith(f"{name}.")):
-                yield from self.entry(module, m, defined(module)[m], level - 1)
-        yield from [fence, ""]
+            k, text = returns(node, module)
+            rows += [("returns", k, text)] if k or text else []
+        for title, k, text in rows:
+            shown_type = f", *{escape(k)}*" if k else ""
+            said = self.link(escape(text), known, own) or "&nbsp;"
+            yield f"{title}{shown_type}\n: {said}\n"
 
     def value(self, node):
         "What a public value is: the names in a dictionary, or the code that makes it."
-        v = node.value
-        keys = (
-            [ast.unparse(k).strip("'\"") for k in v.keys]
-            if isinstance(v, ast.Dict) and v.keys
-            else [k.arg for k in getattr(v, "keywords", ())]
-            if getattr(getattr(v, "func", None), "id", "") == "dict"
-            else None
-        )
+        keys = dictionary_keys(node.value)
         if keys:
             return "A dictionary with the keys " + ", ".join(f"`{k}`" for k in keys) + "."
-        code = ast.unparse(v)
-        return (
-            f"`{code}`" if len(code) < 200 and "`" not in code else "A table that the module fills."
-        )
+        code = ast.unparse(node.value)
+        short = len(code) < 200 and "`" not in code
+        return f"`{code}`" if short else "A table that the module fills."
 
     def page(self, module, lesson, title):
         "The page of a module."
@@ -263,7 +245,7 @@ class Symbols:
             "",
             ast.get_docstring(ast.parse(source(module))) or "",
             "",
-            f"Taught in [{title}](../lessons/{lesson}).",
+            f"Exported by [{title}](../lessons/{lesson}).",
             "",
             f"```{{py:module}} genda.{module}",
             "```",
@@ -277,17 +259,45 @@ class Symbols:
             yield from self.entry(module, name, node, 5)
 
 
+def kind_of(name, node):
+    "Which directive documents a symbol."
+    if isinstance(node, ast.Assign):
+        return "data"
+    if isinstance(node, ast.ClassDef):
+        return "class"
+    if "." not in name:
+        return "function"
+    is_property = simple(node, "property") or "as_prop" in patched(node)[1]
+    return "property" if is_property else "method"
+
+
+def is_class_method(node):
+    return "cls_method" in patched(node)[1] or simple(node, "classmethod")
+
+
+def constructor(node):
+    "The `__init__` of a class, or None."
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            return method
+    return None
+
+
+def dictionary_keys(value):
+    "The keys of a dictionary that stands in the code, as text."
+    if isinstance(value, ast.Dict):
+        return [ast.unparse(k).strip("'\"") for k in value.keys if k is not None]
+    if getattr(getattr(value, "func", None), "id", "") == "dict":
+        return [k.arg for k in value.keywords if k.arg]
+    return []
+
+
 def tags(module):
     "For the pages of source code: name -> (kind, first line, last line)."
-    return {
-        n: (
-            "class"
-            if isinstance(x, ast.ClassDef)
-            else "def"
-            if isinstance(x, ast.FunctionDef)
-            else "other",
-            min([x.lineno, *(d.lineno for d in getattr(x, "decorator_list", ()))]),
-            x.end_lineno,
-        )
-        for n, x in defined(module).items()
-    }
+    kinds = {ast.ClassDef: "class", ast.FunctionDef: "def"}
+    found = {}
+    for name, node in defined(module).items():
+        decorators = [d.lineno for d in getattr(node, "decorator_list", ())]
+        first = min([node.lineno, *decorators])
+        found[name] = kinds.get(type(node), "other"), first, node.end_lineno
+    return found

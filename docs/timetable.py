@@ -1,4 +1,4 @@
-"The timetable of the course for the teacher's page: what each lesson takes, needs and gives, read from nbs/ and results/."
+"The timetable for teachers: what each notebook takes, needs and gives, from nbs/ and results/."
 
 import ast
 import json
@@ -8,132 +8,122 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from readme import lessons  # noqa: E402
+from readme import lessons, measured, minutes  # noqa: E402 - the folder is added above
+from run import notebook_name  # noqa: E402
 
-SESSION, PACE, EXERCISE = (
-    90,
-    100,
-    5,
-)  # minutes of a session, words read in a minute, minutes for an exercise
+SESSION = 90  # minutes of a session
+PACE = 100  # words read in a minute
+EXERCISE = 5  # minutes for an exercise
 
 
-def calls(nb, *functions):
-    "The names that a notebook's code gives to functions as a first argument, such as load('mnist')."
-    for c in nb["cells"]:
-        if c["cell_type"] != "code" or "solution" in c["metadata"].get("tags", []):
-            continue
-        for n in ast.walk(
-            ast.parse(
-                "\n".join(
-                    "pass" if l.lstrip().startswith(("%", "!")) else l
-                    for l in "".join(c["source"]).splitlines()
-                )
-            )
-        ):
-            if (
-                isinstance(n, ast.Call)
-                and getattr(n.func, "id", "") in functions
-                and n.args
-                and isinstance(n.args[0], ast.Constant)
-                and isinstance(n.args[0].value, str)
-            ):
-                yield n.args[0].value
-            if (
-                isinstance(n, ast.ImportFrom)
-                and "import" in functions
-                and (n.module or "").startswith("genda.")
-            ):
-                yield n.module.split(".")[1]
+def trees(nb):
+    "The syntax tree of each code cell that is no solution."
+    for cell in nb["cells"]:
+        if cell["cell_type"] == "code" and "solution" not in cell["metadata"].get("tags", []):
+            lines = "".join(cell["source"]).splitlines()
+            plain = ["pass" if line.lstrip().startswith(("%", "!")) else line for line in lines]
+            yield ast.parse("\n".join(plain))
+
+
+def first_arguments(nb, *functions):
+    "The names that a notebook gives to functions as a first argument, as in load('mnist')."
+    found = set()
+    for tree in trees(nb):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in functions:
+                value = getattr(node.args[0], "value", None) if node.args else None
+                if isinstance(value, str):
+                    found.add(value)
+    return found
 
 
 def read():
-    "Of each lesson: its path, title, promise, module, measured minutes or None, words, exercises, modules, sets and networks that it uses."
-    for path, title, promise, r in lessons():
+    "Path, opening, result, words, exercises, sets and networks of each notebook."
+    for path, about, found in lessons():
         nb = json.loads(path.read_text(encoding="utf-8"))
         prose = ["".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "markdown"]
-        module = re.findall(
-            r"#\| default_exp (\w+)",
-            "".join("".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "code"),
-        )
+        evaluators = {f"evaluator_{name}" for name in first_arguments(nb, "Evaluator")}
         yield dict(
             path=path,
-            title=title,
-            promise=promise,
-            module=module[0] if module else None,
-            minutes=r and r["seconds"] / 60,
-            stale=bool(r and r["stale"]),
-            where=r and (r["processor"], r["cores"], r["budget"]),
-            words=sum(len(re.findall(r"[^\W\d_][\w'-]*", p)) for p in prose),
-            exercises=sum(p.startswith("**Exercise") for p in prose),
-            modules=sorted(set(calls(nb, "import"))),
-            sets=sorted(set(calls(nb, "load", "load_raw", "dls", "domain_dls"))),
-            networks=sorted(
-                {
-                    *calls(nb, "load_model", "load_weights"),
-                    *(f"judge_{n}" for n in calls(nb, "Judge")),
-                }
-            ),
+            about=about,
+            result=found,
+            words=sum(len(re.findall(r"[^\W\d_][\w'-]*", text)) for text in prose),
+            exercises=sum(text.startswith("**Exercise") for text in prose),
+            sets=first_arguments(nb, "load", "load_raw", "dls", "domain_dls"),
+            networks=first_arguments(nb, "load_model", "load_weights") | evaluators,
         )
+
+
+def needs(row, known):
+    "What a notebook needs, in words."
+    parts = [row["about"]["needs"]]
+    for kind in "sets", "networks":
+        names = sorted(row[kind] & known[kind])
+        if names:
+            parts.append(f"{kind} `{'`, `'.join(names)}`")
+    return "; ".join(parts)
 
 
 def table(rows, known):
-    "A row a lesson."
-    number = {r["module"]: r["path"].stem.split("_")[0] for r in rows if r["module"]}
-    yield "| lesson | runs, minutes | words | exercises | needs | gives |\n| --- | --- | --- | --- | --- | --- |"
-    for r in rows:
-        earlier = sorted(
-            {number[m] for m in r["modules"] if m in number} - {number.get(r["module"])}
+    "A row per notebook."
+    yield "| notebook | runs, minutes | words | exercises | needs | gives |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for row in rows:
+        name = notebook_name(row["path"], ROOT)
+        cells = (
+            f"[{name}](lessons/{name}.ipynb)",
+            minutes(row["result"]) or "not measured",
+            row["words"],
+            row["exercises"],
+            needs(row, known),
+            row["about"]["promise"],
         )
-        needs = [f"lessons {', '.join(earlier)}"] if earlier else []
-        for kind, names in (
-            ("data", [n for n in r["sets"] if n in known["sets"]]),
-            ("networks", [n for n in r["networks"] if n in known["networks"]]),
-        ):
-            if names:
-                needs.append(f"{kind} `{'`, `'.join(names)}`")
-        run = (
-            "not yet"
-            if r["minutes"] is None
-            else f"{r['minutes']:.1f}" + ("*" if r["stale"] else "")
-        )
-        gives = r["promise"] + (f" Module `genda.{r['module']}`." if r["module"] else "")
-        yield f"| [{r['path'].stem.split('_')[0]} {r['title'].split(':')[0]}](lessons/{r['path'].name}) | {run} | {r['words']} | {r['exercises']} | {'; '.join(needs) or 'nothing'} | {gives} |"
+        yield f"| {' | '.join(map(str, cells))} |"
 
 
-def minutes(r):
-    return (r["minutes"] or 0) + r["words"] / PACE + EXERCISE * r["exercises"]
+def computing(row):
+    return row["result"]["seconds"] / 60 if row["result"] else 0
+
+
+def total(row):
+    "Minutes of a class for one notebook: running, reading, exercises."
+    return computing(row) + row["words"] / PACE + EXERCISE * row["exercises"]
 
 
 def sessions(rows):
-    "Lessons in order, as many in a session as it holds; at least one."
-    plan, left = [], 0
-    for r in rows:
-        if minutes(r) > left:
+    "Notebooks in order, as many in a session as it holds; at least one."
+    plan = []
+    left = 0
+    for row in rows:
+        if total(row) > left:
             plan.append([])
             left = SESSION
-        plan[-1].append(r)
-        left -= minutes(r)
+        plan[-1].append(row)
+        left -= total(row)
     return plan
 
 
 def timetable():
     "The lines of the page's two tables."
-    from genda.core import PACKAGE
-    from genda.data import SETS
+    from genda.data.registry import SETS
+    from genda.settings import PACKAGE
 
     rows = list(read())
     known = dict(sets=set(SETS), networks={p.stem for p in (PACKAGE / "weights").glob("*.json")})
     yield from table(rows, known)
-    measured = [r for r in rows if r["minutes"] is not None]
+    timed = [row for row in rows if row["result"]]
     yield (
-        f"\n{len(measured)} of {len(rows)} lessons are measured, {sum(r['minutes'] for r in measured):.0f} minutes together: "
-        + "; ".join(
-            f"{p} with {c} thread{'s' * (c > 1)}, {b} budget"
-            for p, c, b in sorted({r["where"] for r in measured})
-        )
-        + ". A star: measured with older code of the lesson.\n"
+        f"\n{len(timed)} of {len(rows)} notebooks are measured, "
+        f"{sum(map(computing, timed)):.0f} minutes together. {' '.join(measured())}\n"
     )
-    yield f"### Sessions of {SESSION} minutes\n\nIf a class reads {PACE} words a minute (with the code and the pictures) and takes {EXERCISE} minutes for an exercise, while the cells run as long as measured:\n"
-    yield "| session | lessons | minutes | of which the computer works |\n| --- | --- | --- | --- |"
-    for i, part in enumerate(sessions(rows), 1):
-        yield f"| {i} | {', '.join(r['path'].stem.split('_')[0] for r in part)} | {sum(map(minutes, part)):.0f} | {sum(r['minutes'] or 0 for r in part):.0f} |"
+    taught = [row for row in rows if row["path"].parent.name[0] in "1234"]
+    yield (
+        f"### Sessions of {SESSION} minutes\n\nOf the lessons, chapters 1 to 4, if a class reads "
+        f"{PACE} words a minute (with the code and the pictures) and takes {EXERCISE} minutes "
+        "for an exercise, while the cells run as long as measured:\n"
+    )
+    yield "| session | lessons | minutes | of which the computer works |"
+    yield "| --- | --- | --- | --- |"
+    for i, part in enumerate(sessions(taught), 1):
+        names = ", ".join(notebook_name(row["path"], ROOT) for row in part)
+        yield f"| {i} | {names} | {sum(map(total, part)):.0f} | {sum(map(computing, part)):.0f} |"

