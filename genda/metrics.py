@@ -24,91 +24,101 @@ from .images import to_bytes
 
 # %% ../nbs/04_metrics.ipynb #2a286f12
 def _conv(i, o, k=3, stride=1):
-    return nn.Sequential(
-        nn.Conv2d(i, o, k, stride, k // 2, bias=False), nn.BatchNorm2d(o), nn.ReLU()
-    )
+    conv = nn.Conv2d(i, o, k, stride, k // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(o), nn.ReLU())
 
 
 def judge_net(
-    channels: int = 1,
-    outputs: int = 10,
-    size: int = 28,  # 1 for grey, 3 for colour; classes or attributes; side of the images in px
-) -> nn.Sequential:  # [n, channels, size, size] -> logits [n, outputs]; all but the last layer gives the features [n, 128]
-    "The judge's network, untrained."
-    return nn.Sequential(
-        OrderedDict(
-            conv1=_conv(channels, 16, 5, 2),
-            conv2=_conv(16, 32),
-            conv3=_conv(32, 64, 3, 2),
-            conv4=_conv(64, 64),
-            pool=nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.2)),
-            fc1=nn.Sequential(
-                nn.Linear(64 * (size // 8) ** 2, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()
-            ),
-            head=nn.Linear(128, outputs),
-        )
+    channels: int = 1,  # 1 for grey, 3 for colour
+    outputs: int = 10,  # classes or attributes
+    size: int = 28,  # side of the images in px
+) -> nn.Sequential:  # images -> logits [n, outputs]; without the last layer, features [n, 128]
+    "The evaluator's network, untrained."
+    flat = 64 * (size // 8) ** 2
+    layers = OrderedDict(
+        conv1=_conv(channels, 16, 5, 2),
+        conv2=_conv(16, 32),
+        conv3=_conv(32, 64, 3, 2),
+        conv4=_conv(64, 64),
+        pool=nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.2)),
+        fc1=nn.Sequential(nn.Linear(flat, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU()),
+        head=nn.Linear(128, outputs),
     )
+    return nn.Sequential(layers)
 
-# %% ../nbs/04_metrics.ipynb #6e34f991
+# %% ../nbs/04_metrics.ipynb #ecbe74a5
+# data set -> whose evaluator serves it
 KIN = dict(mnist="mnist", mnist5k="mnist", usps="mnist", optdigits="mnist", mnistm="mnistm")
-PLAIN = dict(
-    net="plain", kind="classes", names=[str(i) for i in range(10)]
-)  # what a card means that does not say
-_LATER = (
-    "genda.judges",
-    "genda.shapes_judge",
-    "genda.photo_judges",
-)  # lessons that add to the two tables
-NETS = Growing(
-    *_LATER, plain=lambda card: judge_net(card["channels"], len(card["names"]), card["size"])
-)  # card -> untrained network
+# what a card means that does not say
+PLAIN = dict(net="plain", kind="classes", names=[str(i) for i in range(10)])
+# lessons that add to the two tables
+_LATER = ("genda.judges", "genda.shapes_judge", "genda.photo_judges")
+
+
+def _plain_net(card):
+    return judge_net(card["channels"], len(card["names"]), card["size"])
+
+
+def _class_probs(z):
+    return z.softmax(1)
+
+
+def _class_right(z, y):
+    return (z.argmax(1) == y).double().mean()
+
+
+# name -> function from a card to an untrained network
+NETS = Growing(*_LATER, plain=_plain_net)
+# name -> of logits z [n, k] and the answers y: the loss, the probabilities, the share that is right
 KINDS = Growing(
     *_LATER,
-    classes=AttrDict(  # of logits z [n, k] and what is wanted: the loss, the probabilities, the share that is right
-        loss=F.cross_entropy,
-        probs=lambda z: z.softmax(1),
-        right=lambda z, y: (z.argmax(1) == y).double().mean(),
-    ),
+    classes=AttrDict(loss=F.cross_entropy, probs=_class_probs, right=_class_right),
 )
+
+# %% ../nbs/04_metrics.ipynb #6e34f991
+def _evaluator_names(folder):
+    "Name -> name of the weights; a folder of your own goes before the package's names."
+    own = {}
+    for place in [folder] if folder else weights_dirs():
+        for path in Path(place).glob("judge_*.safetensors"):
+            short = path.stem.removeprefix("judge_")
+            own[short] = short
+    return {**KIN, **own} if folder else {**own, **KIN}
 
 
 class Judge:
-    "The classifier of a data set: it names what pictures show, and its features measure how alike they are."
+    "A data set's classifier: it names what images show; its features measure how alike they are."
 
     def __init__(
         self,
         name: str = "mnist",  # a data set; an unknown one raises ValueError with the list
-        folder=None,
-        device=None,
-        bs: int = 500,  # where the weights lie (by default the package, then `settings().models`); images at once
+        folder=None,  # where the weights lie; by default the package, then `settings().models`
+        device=None,  # a torch device; by default fastai's
+        bs: int = 500,  # images at once
     ):
-        own = {
-            p.stem[6:]: p.stem[6:]
-            for f in ([folder] if folder else weights_dirs())
-            for p in Path(f).glob("judge_*.safetensors")
-        }
-        self.name = lookup("judge", name, KIN | own if folder else own | KIN)
+        self.name = lookup("evaluator", name, _evaluator_names(folder))
         state, card = load_weights(f"judge_{self.name}", folder)
-        self.card = card = PLAIN | card
-        self.channels, self.dim, self.size, self.names = map(
-            card.__getitem__, ("channels", "dim", "size", "names")
-        )
-        self.device, self.bs, self.layer = (
-            torch.device(device or default_device()),
-            bs,
-            f"judge_{self.name}.{card['layer']}",
-        )
-        self.kind = lookup("kind of judge", card["kind"], KINDS)
-        self.net = lookup("judge's network", card["net"], NETS)(card)
+        self.card = PLAIN | card
+        self.channels = self.card["channels"]
+        self.dim = self.card["dim"]
+        self.size = self.card["size"]
+        self.names = self.card["names"]
+        self.layer = f"judge_{self.name}.{self.card['layer']}"
+        self.device = torch.device(device or default_device())
+        self.bs = bs
+        self.kind = lookup("kind of evaluator", self.card["kind"], KINDS)
+        self.net = lookup("evaluator's network", self.card["net"], NETS)(self.card)
         self.net.load_state_dict(state)
         self.net.eval().requires_grad_(False).to(self.device)
 
     def _run(self, net, x):
         check_images(x)
-        c, s = self.channels, self.size
-        if x.shape[1:] != (c, s, s):
+        wanted = (self.channels, self.size, self.size)
+        if x.shape[1:] != wanted:
             raise ValueError(
-                f"judge {self.name!r} sees [n, {c}, {s}, {s}], x is {list(x.shape)}: load(name, size={s}, channels={c}) would do, or another judge"
+                f"evaluator {self.name!r} sees [n, {self.channels}, {self.size}, {self.size}], "
+                f"x is {list(x.shape)}: load(name, size={self.size}, channels={self.channels}) "
+                "would do, or another evaluator"
             )
         with torch.no_grad():
             return torch.cat([net(b.to(self.device)) for b in x.float().split(self.bs)])
@@ -124,13 +134,17 @@ class Judge:
 
     def accuracy(
         self,
-        x: Tensor,
-        y: Tensor,  # images [n, c, h, w] in [-1, 1], and the classes [n], attributes or objects [n, k] that they should show
+        x: Tensor,  # images [n, c, h, w] in [-1, 1]
+        y: Tensor,  # the classes [n], or attributes or objects [n, k], that they should show
     ):  # a Score
-        "The share of right answers, counted as the judge's kind has it."
-        want = [len(x), len(self.names)][: 1 if self.card["kind"] == "classes" else 2]
-        if list(y.shape) != want:
-            raise ValueError(f"{len(x)} images and {len(y)} labels {list(y.shape)}: {want} wanted")
+        "The share of right answers, counted as the evaluator's kind has it."
+        wanted = [len(x)]
+        if self.card["kind"] != "classes":
+            wanted.append(len(self.names))
+        if list(y.shape) != wanted:
+            raise ValueError(
+                f"{len(x)} images and {len(y)} labels {list(y.shape)}: {wanted} wanted"
+            )
         return Score(
             self.kind.right(self.logits(x).cpu(), y.cpu()),
             what="accuracy",
@@ -144,16 +158,14 @@ class Judge:
 class Score(float):
     "A number that says how many images, in which features, and what real images score."
 
-    what, n, against, layer, dim, floor, says, sd = (
-        "",
-        0,
-        None,
-        "",
-        None,
-        None,
-        "real-real floor at the same n",
-        None,
-    )
+    what = ""  # what it is called
+    n = 0  # images
+    against = None  # real images that they are compared with
+    layer = ""  # the features
+    dim = None  # their number
+    floor = None  # what real images score
+    says = "real-vs-real baseline at the same n"  # what `floor` is
+    sd = None  # standard deviation over blocks
 
     def __new__(cls, value=0.0, **about):
         return super().__new__(cls, value)
@@ -161,43 +173,40 @@ class Score(float):
     def __init__(
         self,
         value: float = 0.0,  # the figure itself
-        **about,  # what it is called; n images, against so many; layer and dim of the features; floor, and what that says; sd over blocks
+        **about,  # the attributes above
     ):
         vars(self).update(about)
 
-    def __repr__(self):
-        def show(v):
-            return (
-                f"{100 * v:.1f}%"
-                if self.what in ("accuracy", "precision", "recall", "coverage", "copies")
-                else f"{float(v):.3g}"
-            )
+    def _show(self, value):
+        if self.what in ("accuracy", "precision", "recall", "coverage", "copies"):
+            return f"{100 * value:.1f}%"
+        return f"{float(value):.3g}"
 
-        few = (
-            f"only {self.n:,} images for {self.dim} dimensions"
-            if self.what == "FID" and self.n <= self.dim
-            else ""
-        )
-        notes = [
-            f"n={self.n:,}" + (f" against {self.against:,}" if self.against else ""),
-            self.layer + (f" {self.dim}-d" if self.dim else ""),
-            few,
-            f"{self.says} {show(self.floor)}" if self.floor is not None else "no floor given",
-            f"sd {self.sd:.2g}" if self.sd is not None else "",
-        ]
-        return f"{self.what} {show(self)} ({'; '.join(v for v in notes if v)})"
+    def __repr__(self):
+        notes = [f"n={self.n:,}" + (f" against {self.against:,}" if self.against else "")]
+        notes.append(self.layer + (f" {self.dim}-d" if self.dim else ""))
+        if self.what == "FID" and self.n <= self.dim:
+            notes.append(f"only {self.n:,} images for {self.dim} dimensions")
+        if self.floor is None:
+            notes.append("no baseline given")
+        else:
+            notes.append(f"{self.says} {self._show(self.floor)}")
+        if self.sd is not None:
+            notes.append(f"sd {self.sd:.2g}")
+        return f"{self.what} {self._show(self)} ({'; '.join(v for v in notes if v)})"
 
     def figures(self):
-        return {"value": float(self)} | {k: v for k, v in vars(self).items() if v is not None}
+        known = {k: v for k, v in vars(self).items() if v is not None}
+        return {"value": float(self), **known}
 
 # %% ../nbs/04_metrics.ipynb #5ff544c7
 def frechet(
-    mu1: Tensor,
-    cov1: Tensor,
-    mu2: Tensor,
-    cov2: Tensor,  # mean [d] and covariance [d, d] of each crowd, float64
+    mu1: Tensor,  # mean [d] of the first set, float64
+    cov1: Tensor,  # covariance [d, d] of the first set, float64
+    mu2: Tensor,  # mean [d] of the second set, float64
+    cov2: Tensor,  # covariance [d, d] of the second set, float64
 ) -> float:  # squared distance, 0 for equal moments
-    "The squared Frechet distance between two Gaussians."
+    "The squared Fréchet distance between two Gaussians."
     lam, q = torch.linalg.eigh(cov1)
     root = (q * lam.clamp_min(0).sqrt()) @ q.T
     cross = torch.linalg.eigvalsh(root @ cov2 @ root).clamp_min(0).sqrt().sum()
@@ -207,14 +216,21 @@ def frechet(
 class Moments:
     "Number, mean and covariance of feature vectors that arrive in batches."
 
-    n, mean, scatter = 0, 0.0, 0.0
+    n = 0
+    mean = 0.0
+    scatter = 0.0
 
     def add(self, f):
         "Take in features [b, d]."
-        b, mean, both = len(f), f.double().mean(0), self.n + len(f)
-        f, apart = f.double() - mean, mean - self.mean
-        self.scatter = self.scatter + f.T @ f + torch.outer(apart, apart) * (self.n * b / both)
-        self.mean, self.n = self.mean + apart * (b / both), both
+        b = len(f)
+        both = self.n + b
+        mean = f.double().mean(0)
+        f = f.double() - mean
+        apart = mean - self.mean
+        between = torch.outer(apart, apart) * (self.n * b / both)
+        self.scatter = self.scatter + f.T @ f + between
+        self.mean = self.mean + apart * (b / both)
+        self.n = both
 
     @property
     def cov(self):
@@ -225,16 +241,19 @@ class Moments:
 # %% ../nbs/04_metrics.ipynb #8e2c0c80
 def _batches(images, bs=500):
     "Batches of a tensor, or of an iterable of batches, of which the first entry is the images."
-    return (
-        iter(images.split(bs))
-        if isinstance(images, Tensor)
-        else map(lambda b: b[0] if isinstance(b, (tuple, list)) else b, images)
-    )
+    if isinstance(images, Tensor):
+        return iter(images.split(bs))
+    return map(_first, images)
+
+
+def _first(batch):
+    return batch[0] if isinstance(batch, (tuple, list)) else batch
 
 
 def _features(images, features, n=None):
-    "Feature batches [b, d] on the CPU, of all images or of the first `n`; an error when there are fewer."
-    get, seen = getattr(features, "features", features), 0
+    "Feature batches [b, d] on the CPU, of all or the first `n` images; fewer raise ValueError."
+    get = getattr(features, "features", features)
+    seen = 0
     for x in _batches(images):
         x = check_images(x if n is None else x[: n - seen])
         with torch.no_grad():
@@ -250,13 +269,14 @@ def _features(images, features, n=None):
             return
     if n is not None:
         raise ValueError(
-            f"the floor needs as many real images as were generated, {n:,}; here are {seen:,}"
+            "the real-vs-real baseline needs as many real images as were generated, "
+            f"{n:,}; here are {seen:,}"
         )
 
 
 def moments(
-    images,
-    features,  # a tensor [n, c, h, w] in [-1, 1], batches, or Moments already made; a Judge, or a function from images to [b, d]
+    images,  # a tensor [n, c, h, w] in [-1, 1], batches, or Moments already made
+    features,  # an evaluator, or a function from images to [b, d]
     n: int | None = None,  # only the first so many; ValueError when there are fewer
 ) -> Moments:
     "Moments of the features of images, in the memory of one batch."
@@ -269,24 +289,24 @@ def moments(
 
 # %% ../nbs/04_metrics.ipynb #56cfea18
 def _layer(features):
-    return getattr(features, "layer", None) or getattr(
-        features, "__name__", type(features).__name__
-    )
+    "What to call the features."
+    named = getattr(features, "layer", None)
+    return named or getattr(features, "__name__", type(features).__name__)
 
 
 def fid(
-    fake,
-    real,  # generated and held-out real images: a tensor, batches, or their Moments
-    features,  # a Judge, or any function from images to [b, d]
-    floor=None,  # other real images, at least as many as `fake`: the same number is scored in its place
+    fake,  # generated images: a tensor, batches, or their Moments
+    real,  # held-out real images: a tensor, batches, or their Moments
+    features,  # an evaluator, or any function from images to [b, d]
+    floor=None,  # other real images, at least as many as `fake`, for the real-vs-real baseline
 ) -> Score:  # 0 is best
-    "The Frechet distance between generated and real images in the features' space."
-    a, b = moments(fake, features), moments(real, features)
-    base = (
-        None
-        if floor is None
-        else frechet((c := moments(floor, features, a.n)).mean, c.cov, b.mean, b.cov)
-    )
+    "The Fréchet distance between generated and real images in the features' space."
+    a = moments(fake, features)
+    b = moments(real, features)
+    base = None
+    if floor is not None:
+        c = moments(floor, features, a.n)
+        base = frechet(c.mean, c.cov, b.mean, b.cov)
     return Score(
         frechet(a.mean, a.cov, b.mean, b.cov),
         what="FID",
@@ -299,9 +319,9 @@ def fid(
 
 # %% ../nbs/04_metrics.ipynb #49a9d1cc
 def mmd2(
-    f: Tensor,
-    g: Tensor,  # features [n, d] and [m, d], n and m > 1
-) -> float:  # unbiased: around 0 for equal crowds, sometimes below
+    f: Tensor,  # features [n, d], n > 1
+    g: Tensor,  # features [m, d], m > 1
+) -> float:  # unbiased: around 0 for equal distributions, sometimes below
     "The squared maximum mean discrepancy under the cubic kernel of KID."
 
     def kernel(a, b):
@@ -315,80 +335,90 @@ def mmd2(
 
 def _blocks(parts, size):
     "Feature batches cut anew into blocks of `size`; a rest only where there is no whole block."
-    held, whole = torch.empty(0), False
+    held = torch.empty(0)
+    whole = False
     for f in parts:
         held = torch.cat([held, f]) if len(held) else f
         while len(held) >= size:
             yield held[:size]
-            held, whole = held[size:], True
+            held = held[size:]
+            whole = True
     if not whole and len(held) > 1:
         yield held
 
-
+# %% ../nbs/04_metrics.ipynb #46d53a61
 def kid(
-    fake,
-    real,
-    features,
-    floor=None,  # as in `fid`, but no Moments
-    block: int = 1000,  # images of each crowd compared at a time; a rest is left out
+    fake,  # generated images: a tensor or batches
+    real,  # held-out real images: a tensor or batches
+    features,  # an evaluator, or any function from images to [b, d]
+    floor=None,  # other real images, at least as many as `fake`, for the real-vs-real baseline
+    block: int = 1000,  # images of each set compared at a time; a rest is left out
 ) -> Score:  # around 0 is best
     "The kernel distance between generated and real images, mean over blocks."
-    fs, gs, rs = [
-        _blocks(_features(v, features), block) if v is not None else None
-        for v in (fake, real, floor)
-    ]
-    rows, base, n, m = [], [], 0, 0
-    for f, g in zip(fs, gs):
-        rows.append(mmd2(f, g))
+    fake_blocks = _blocks(_features(fake, features), block)
+    real_blocks = _blocks(_features(real, features), block)
+    floor_blocks = None if floor is None else _blocks(_features(floor, features), block)
+    values = []
+    base = []
+    n = 0
+    m = 0
+    for f, g in zip(fake_blocks, real_blocks):
+        values.append(mmd2(f, g))
         n += len(f)
         m += len(g)
         dim = f.shape[1]
-        if rs is None:
+        if floor_blocks is None:
             continue
-        if len(r := next(rs, f[:0])[: len(f)]) < len(f):
+        r = next(floor_blocks, f[:0])[: len(f)]
+        if len(r) < len(f):
             raise ValueError(
-                f"the floor needs as many real images as were generated, at least {n:,}"
+                "the real-vs-real baseline needs as many real images as were generated, "
+                f"at least {n:,}"
             )
         base.append(mmd2(r, g))
-    if not rows:
+    if not values:
         raise ValueError("KID needs at least 2 images of each kind")
     return Score(
-        np.mean(rows),
+        np.mean(values),
         what="KID",
         n=n,
         against=m,
         layer=_layer(features),
         dim=dim,
         floor=float(np.mean(base)) if base else None,
-        sd=float(np.std(rows)) if rows[1:] else None,
+        sd=float(np.std(values)) if len(values) > 1 else None,
     )
 
 # %% ../nbs/04_metrics.ipynb #e96125c2
+def _inception_score(images, logits, n=None):
+    "The score of all or the first `n` images, and their number."
+    k = 0
+    p_sum = 0.0
+    minus_entropy = 0.0
+    for z in _features(images, logits, n):
+        logp = z.double().log_softmax(1)
+        p = logp.exp()
+        k += len(z)
+        p_sum = p_sum + p.sum(0)
+        minus_entropy = minus_entropy + (p * logp).sum()
+    mean = p_sum / k
+    return (minus_entropy / k - torch.xlogy(mean, mean).sum()).exp().item(), k
+
+
 def inception_score(
-    fake,
-    features,  # generated images, a tensor or batches; a Judge, or any function from images to logits [b, classes]
+    fake,  # generated images, a tensor or batches
+    features,  # an evaluator, or any function from images to logits [b, classes]
     real=None,  # real images, at least as many: what they score at the same n is said too
 ) -> Score:  # 1 is worst, the number of classes best
-    "How sure the judge is of each image and how varied they are together."
+    "How sure the evaluator is of each image and how varied they are together."
     logits = getattr(features, "logits", features)
-
-    def score(images, n=None):
-        k, p_sum, neg_h = 0, 0.0, 0.0
-        for z in _features(images, logits, n):
-            logp = z.double().log_softmax(1)
-            p = logp.exp()
-            k += len(z)
-            p_sum = p_sum + p.sum(0)
-            neg_h = neg_h + (p * logp).sum()
-        return (neg_h / k - torch.xlogy(p_sum / k, p_sum / k).sum()).exp().item(), k
-
-    value, k = score(fake)
+    value, k = _inception_score(fake, logits)
     return Score(
         value,
         what="Inception Score",
         n=k,
         layer=_layer(features),
-        floor=None if real is None else score(real, k)[0],
+        floor=None if real is None else _inception_score(real, logits, k)[0],
         says="real at the same n",
     )
 
@@ -400,76 +430,83 @@ def _radii(f, k):
     return torch.cat([torch.cdist(part, f).kthvalue(k + 1, 1).values for part in f.split(1000)])
 
 
-def prdc(
-    fake,
-    real,
-    features,
-    floor=None,  # as in `fid`, but no Moments
-    k: int = 5,  # a ball reaches to the k-th neighbour
-) -> (
-    AttrDict
-):  # Scores precision, recall, density, coverage: 1 is good, 0 is bad (density may pass 1)
-    "How much of the generated looks real, and how much of the real is generated."
-    real = torch.cat(list(_features(real, features))).double()
-    r_real = _radii(real, k)
-
-    def four(images, n=None):
-        f = torch.cat(list(_features(images, features, n))).double()
-        r, hits, recalled, covered = _radii(f, k), 0, 0, 0
-        for g, rad in zip(real.split(1000), r_real.split(1000)):
-            d = torch.cdist(g, f)
-            inside = d <= rad[:, None]
-            hits = hits + inside.sum(0)
-            recalled += (d <= r).any(1).sum().item()
-            covered += inside.any(1).sum().item()
-        return [
-            (hits > 0).double().mean().item(),
-            recalled / len(real),
-            hits.double().mean().item() / k,
-            covered / len(real),
-        ], len(f)
-
-    values, n = four(fake)
-    base = [None] * 4 if floor is None else four(floor, n)[0]
-    about = dict(n=n, against=len(real), layer=_layer(features), dim=real.shape[1])
-    return AttrDict(
-        {
-            w: Score(v, what=w, floor=b, **about)
-            for w, v, b in zip(("precision", "recall", "density", "coverage"), values, base)
-        }
+def _four(f, real, r_real, k):
+    "Precision, recall, density and coverage of vectors `f` against `real` ones with their radii."
+    r = _radii(f, k)
+    hits = 0
+    recalled = 0
+    covered = 0
+    for g, radius in zip(real.split(1000), r_real.split(1000)):
+        d = torch.cdist(g, f)
+        inside = d <= radius[:, None]
+        hits = hits + inside.sum(0)
+        recalled += (d <= r).any(1).sum().item()
+        covered += inside.any(1).sum().item()
+    return dict(
+        precision=(hits > 0).double().mean().item(),
+        recall=recalled / len(real),
+        density=hits.double().mean().item() / k,
+        coverage=covered / len(real),
     )
+
+# %% ../nbs/04_metrics.ipynb #465ab5ce
+def prdc(
+    fake,  # generated images: a tensor or batches
+    real,  # held-out real images: a tensor or batches
+    features,  # an evaluator, or any function from images to [b, d]
+    floor=None,  # other real images, at least as many as `fake`, for the real-vs-real baseline
+    k: int = 5,  # a ball reaches to the k-th neighbour
+) -> AttrDict:  # Scores precision, recall, density, coverage: 1 good, 0 bad (density may pass 1)
+    "How much of the generated looks real, and how much of the real is generated."
+    g = torch.cat(list(_features(real, features))).double()
+    r = _radii(g, k)
+    f = torch.cat(list(_features(fake, features))).double()
+    values = _four(f, g, r, k)
+    base = dict.fromkeys(values)
+    if floor is not None:
+        other = torch.cat(list(_features(floor, features, len(f)))).double()
+        base = _four(other, g, r, k)
+    about = dict(n=len(f), against=len(g), layer=_layer(features), dim=g.shape[1])
+    scores = {key: Score(v, what=key, floor=base[key], **about) for key, v in values.items()}
+    return AttrDict(scores)
 
 # %% ../nbs/04_metrics.ipynb #94164d14
+def _pixels(x):
+    return x.flatten(1)
+
+
 def nearest(
-    x,
-    train,
-    features=None,  # images looked up; images to look among, which stream; a Judge or function, by default the pixels
+    x,  # images that are looked up, a tensor or batches
+    train,  # images to look among, which stream
+    features=None,  # an evaluator or a function from images to [b, d]; by default the pixels
 ) -> tuple:  # distance [n], index into train [n]
     "The nearest training image of each image."
-    get = features or (lambda v: v.flatten(1))
+    get = features or _pixels
     f = torch.cat(list(_features(x, get))).float()
-    best, index, found, seen = (
-        torch.full((len(f),), torch.inf),
-        torch.zeros(len(f), dtype=torch.long),
-        torch.zeros_like(f),
-        0,
-    )
+    best = torch.full((len(f),), torch.inf)
+    index = torch.zeros(len(f), dtype=torch.long)
+    found = torch.zeros_like(f)
+    seen = 0
     for g in _features(train, get):
-        d, i = torch.cdist(f, g.float()).min(1)
+        g = g.float()
+        d, i = torch.cdist(f, g).min(1)
         closer = d < best
-        best, index = torch.where(closer, d, best), torch.where(closer, i + seen, index)
-        found, seen = torch.where(closer[:, None], g.float()[i], found), seen + len(g)
+        best = torch.where(closer, d, best)
+        index = torch.where(closer, i + seen, index)
+        found = torch.where(closer[:, None], g[i], found)
+        seen += len(g)
     return (f - found).norm(dim=1), index
 
-
+# %% ../nbs/04_metrics.ipynb #fc816334
 def memorised(
-    fake,
-    train,
-    held,
-    features=None,  # generated images, what their generator was trained on, real images that it was not; as in `nearest`
+    fake,  # generated images
+    train,  # what their generator was trained on
+    held,  # real images that it was not trained on
+    features=None,  # an evaluator or a function from images to [b, d]; by default the pixels
 ) -> AttrDict:  # Scores copies and ratio; distance [n] and index [n] of the nearest training images
     "Whether generated images lie closer to the training images than new real ones do."
-    (d, i), (new, _) = nearest(fake, train, features), nearest(held, train, features)
+    d, i = nearest(fake, train, features)
+    new, _ = nearest(held, train, features)
     about = dict(
         n=len(d),
         layer=_layer(features) if features else "pixels",
@@ -485,31 +522,38 @@ def memorised(
     )
 
 # %% ../nbs/04_metrics.ipynb #242c3b01
-def inception_features(
-    layer: str = "2048",  # '64', '192', '768' or '2048' features, 'logits_unbiased' for the Inception Score
-):  # a function from images [n, 1 or 3, h, w] in [-1, 1] to features; RuntimeError when it cannot be had
-    "The Inception v3 features of published figures."
-    lookup("Inception layer", layer, dict.fromkeys(("64", "192", "768", "2048", "logits_unbiased")))
+_INCEPTION_LAYERS = ("64", "192", "768", "2048", "logits_unbiased")
+
+
+def _inception(layer):
+    "The network of torch-fidelity, which is not a dependency of the package."
+    v3 = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
+    url = v3.URL_INCEPTION_V3
     try:
-        v3 = importlib.import_module(
-            "torch_fidelity.feature_extractor_inceptionv3"
-        )  # not a dependency of the package
-        torch.hub.load_state_dict_from_url(
-            v3.URL_INCEPTION_V3, progress=False, check_hash=True, weights_only=True
-        )
-        net = v3.FeatureExtractorInceptionV3("inception-v3-compat", [layer])
+        torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True, weights_only=True)
+        return v3.FeatureExtractorInceptionV3("inception-v3-compat", [layer])
+    except OSError as e:
+        raise RuntimeError(
+            f"the Inception weights could not be had ({e}). Put {url} (91 MB) into "
+            f"{torch.hub.get_dir()}/checkpoints, or measure in the features of a Judge; "
+            "figures of the two are not comparable"
+        ) from e
+
+
+def inception_features(
+    layer: str = "2048",  # 64, 192, 768 or 2048 features; logits_unbiased for the Inception Score
+):  # images [n, 1 or 3, h, w] in [-1, 1] -> features; RuntimeError where they cannot be had
+    "The Inception v3 features of published figures."
+    lookup("Inception layer", layer, dict.fromkeys(_INCEPTION_LAYERS))
+    try:
+        net = _inception(layer).to(default_device())
     except ImportError as e:
         raise RuntimeError(
             "Inception features need torch-fidelity: pip install torch-fidelity"
         ) from e
-    except OSError as e:
-        raise RuntimeError(
-            f"the Inception weights could not be had ({e}). Put {v3.URL_INCEPTION_V3} (91 MB) into "
-            f"{torch.hub.get_dir()}/checkpoints, or measure in the features of a Judge; figures of the two are not comparable"
-        ) from e
 
     def features(x):
-        return net.to(default_device())(to_bytes(x).expand(-1, 3, -1, -1).to(default_device()))[0]
+        return net(to_bytes(x).expand(-1, 3, -1, -1).to(default_device()))[0]
 
     features.layer = f"InceptionV3.{layer}"
     return features

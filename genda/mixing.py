@@ -27,7 +27,8 @@ class Watch(Callback):
         fn,  # learner -> anything
         times: int = 10,  # how often: at the end of each such share of training
     ):
-        self.fn, self.times = fn, times
+        self.fn = fn
+        self.times = times
 
     def before_fit(self):
         self.kept = []
@@ -38,36 +39,40 @@ class Watch(Callback):
 
 # %% ../nbs/11a_mixing.ipynb #0779d602
 def _check(fs, ft):
+    "Both sets of features as one [2n, length], and the domain of each: 0 source, 1 target."
     if fs.ndim != 2 or fs.shape != ft.shape:
         raise ValueError(
-            f"features {list(fs.shape)} and {list(ft.shape)}: as many points [n, length] of each domain are wanted"
+            f"features {list(fs.shape)} and {list(ft.shape)}: "
+            "as many points [n, length] of each domain are wanted"
         )
-    return torch.cat([fs, ft]).float(), (torch.arange(2 * len(fs)) >= len(fs)).long()
+    f = torch.cat([fs, ft]).float()
+    domain = (torch.arange(len(f)) >= len(fs)).long()
+    return f, domain
 
 
 def a_distance(
     fs: Tensor,  # features of the source [n, length]
-    ft: Tensor,  # of the target, as many
-    seed: int = 0,  # of the halves
+    ft: Tensor,  # features of the target [n, length], as many
+    seed: int = 0,  # of the split into halves
 ) -> float:  # about 0 (cannot be told apart) to 2
     "The proxy A-distance of two domains, by logistic regression."
     f, domain = _check(fs, ft)
-    i = torch.randperm(len(f), generator=torch.Generator().manual_seed(seed))
-    a, b = i.chunk(2)
-    judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300)).fit(
-        f[a], domain[a]
-    )
-    return 2 * (1 - 2 * float((judge.predict(f[b]) != domain[b].numpy()).mean()))
+    order = torch.randperm(len(f), generator=torch.Generator().manual_seed(seed))
+    fit, test = order.chunk(2)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+    classifier.fit(f[fit], domain[fit])
+    error = (classifier.predict(f[test]) != domain[test].numpy()).mean()
+    return 2 * (1 - 2 * float(error))
 
-
+# %% ../nbs/11a_mixing.ipynb #aa2aab8e
 def neighbours(
-    fs: Tensor,
-    ft: Tensor,  # as in `a_distance`
+    fs: Tensor,  # features of the source [n, length]
+    ft: Tensor,  # features of the target [n, length], as many
 ) -> float:  # .5 (mixed) to 1 (apart)
     "How often a point's nearest neighbour is of its own domain."
     f, domain = _check(fs, ft)
-    near = torch.cdist(f, f).fill_diagonal_(float("inf")).argmin(1)
-    return (domain[near] == domain).float().mean().item()
+    nearest = torch.cdist(f, f).fill_diagonal_(float("inf")).argmin(1)
+    return (domain[nearest] == domain).float().mean().item()
 
 # %% ../nbs/11a_mixing.ipynb #f394de63
 def layout(
@@ -81,10 +86,12 @@ def layout(
         raise ValueError(f"{len(f)} points: t-SNE draws 2 to 2,000; take a sample")
     f = f.float().numpy()
     f = PCA(min(50, *f.shape), random_state=seed).fit_transform(f)
-    start = f[:, :2] if start is None else start
+    if start is None:
+        start = f[:, :2]
     start = start / max(start[:, 0].std(), 1e-12) * 1e-4
-    return TSNE(
+    tsne = TSNE(
         perplexity=min(perplexity, (len(f) - 1) / 3),
         init=start.astype(np.float32),
         random_state=seed,
-    ).fit_transform(f)
+    )
+    return tsne.fit_transform(f)
