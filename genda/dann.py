@@ -8,6 +8,7 @@ __all__ = ['digit_net', 'accuracy', 'GradientReversal', 'dann_lambda', 'dann_lr'
            'dann_learner']
 
 # %% ../nbs/11_dann.ipynb #da31489d
+import itertools
 import math
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -30,70 +31,66 @@ from .core import Precision, fast_dtype, lookup
 # %% ../nbs/11_dann.ipynb #f88eb89a
 def _conv(ci, co, k, pool=True, drop=0.0):
     "A convolution that keeps the size, norm, dropout, ReLU and pooling."
-    return nn.Sequential(
-        nn.Conv2d(ci, co, k, padding=k // 2),
-        nn.BatchNorm2d(co),
-        *[nn.Dropout(drop)] * bool(drop),
-        nn.ReLU(),
-        *[nn.MaxPool2d(2)] * pool,
-    )
+    layers = [nn.Conv2d(ci, co, k, padding=k // 2), nn.BatchNorm2d(co)]
+    if drop:
+        layers.append(nn.Dropout(drop))
+    layers.append(nn.ReLU())
+    if pool:
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
 
 
 def _dense(sizes, drop=0.0):
     "Linear layers, each with norm, dropout and ReLU."
-    return [
-        m
-        for a, b in itertools.pairwise(sizes)
-        for m in (nn.Linear(a, b), nn.BatchNorm1d(b), *[nn.Dropout(drop)] * bool(drop), nn.ReLU())
-    ]
+    layers = []
+    for a, b in itertools.pairwise(sizes):
+        layers += [nn.Linear(a, b), nn.BatchNorm1d(b)]
+        if drop:
+            layers.append(nn.Dropout(drop))
+        layers.append(nn.ReLU())
+    return layers
+
+
+def _usps_convs(channels):
+    return [_conv(channels, 32, 5), _conv(32, 64, 5), _conv(64, 128, 3, pool=False)]
+
+
+def _svhn_convs(channels):
+    return [_conv(channels, 48, 5), _conv(48, 64, 5, drop=0.5), _conv(64, 64, 3, pool=False)]
+
+
+# name -> the convolutions, the width of the last, dropout in the classifier
+_DIGIT_NETS = dict(usps=(_usps_convs, 128, 0.2), svhn=(_svhn_convs, 64, 0.0))
 
 
 def digit_net(
-    kind: str = "usps",  # 'usps': 32-64-128; 'svhn': 48-64-64 with dropout; another name raises ValueError
+    kind: str = "usps",  # 'usps': 32-64-128; 'svhn': 48-64-64 with dropout; else ValueError
     channels: int = 3,  # of the images
     classes: int = 10,  # of the labels
     size: int = 28,  # side of the images in px, a multiple of 4
 ) -> nn.Sequential:  # its children: 'features', 'classifier'
-    "One of the second report's two networks."
-
-    def usps():
-        return (
-            [_conv(channels, 32, 5), _conv(32, 64, 5), _conv(64, 128, 3, pool=False)],
-            128,
-            0.2,
-        )
-
-    def svhn():
-        return (
-            [_conv(channels, 48, 5), _conv(48, 64, 5, drop=0.5), _conv(64, 64, 3, pool=False)],
-            64,
-            0.0,
-        )
-
-    convs, width, drop = lookup("network", kind, dict(usps=usps, svhn=svhn))()
+    "One of two small networks for digits."
+    convs, width, drop = lookup("network", kind, _DIGIT_NETS)
     if size % 4:
         raise ValueError(f"size={size}: the two poolings want a multiple of 4")
-    return nn.Sequential(
-        OrderedDict(
-            features=nn.Sequential(*convs, nn.Flatten()),
-            classifier=nn.Sequential(
-                *_dense((width * (size // 4) ** 2, 1024, 128), drop), nn.Linear(128, classes)
-            ),
-        )
-    )
+    features = nn.Sequential(*convs(channels), nn.Flatten())
+    hidden = _dense((width * (size // 4) ** 2, 1024, 128), drop)
+    classifier = nn.Sequential(*hidden, nn.Linear(128, classes))
+    return nn.Sequential(OrderedDict(features=features, classifier=classifier))
 
 # %% ../nbs/11_dann.ipynb #60d5a1fb
 @contextmanager
 def _evaluating(model):
     "Evaluation mode without gradients, in the device's fast number format; afterwards as before."
-    was, device = model.training, next(model.parameters()).device
+    was_training = model.training
+    device = next(model.parameters()).device
     model.eval()
     dtype = fast_dtype(device)
     try:
         with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             yield device
     finally:
-        model.train(was)
+        model.train(was_training)
 
 
 def accuracy(
@@ -101,14 +98,14 @@ def accuracy(
     x: Tensor,  # images [n, c, h, w] in [-1, 1]
     y: Tensor,  # labels [n]
     bs: int = 500,  # images at a time
-) -> float:
+) -> float:  # 0..1
     "The share of images whose largest logit is their label's."
+    right = 0
     with _evaluating(model) as device:
-        right = [
-            (model(a.to(device)).argmax(1).cpu() == b).sum().item()
-            for a, b in zip(x.split(bs), y.split(bs))
-        ]
-    return sum(right) / len(y)
+        for images, labels in zip(x.split(bs), y.split(bs)):
+            answers = model(images.to(device)).argmax(1).cpu()
+            right += (answers == labels).sum().item()
+    return right / len(y)
 
 # %% ../nbs/11_dann.ipynb #aa6cca3e
 class _Reverse(torch.autograd.Function):
@@ -127,7 +124,7 @@ class GradientReversal(nn.Module):
 
     def __init__(
         self,
-        lambd: float = 1.0,  # how strongly, at least 0
+        lambd: float = 1.0,  # how strongly, at least 0; else ValueError
     ):
         if not lambd >= 0:
             raise ValueError(
@@ -151,16 +148,16 @@ def dann_lambda(
 def dann_lr(
     p: float,  # share of training done, 0..1
     lr0: float,  # learning rate at the start
-    alpha: float = 10.0,
-    beta: float = 0.75,  # how fast and how far it falls
-) -> float:
+    alpha: float = 10.0,  # how fast it falls
+    beta: float = 0.75,  # how far it falls: to lr0 / (1 + alpha) ** beta
+) -> float:  # between 0 and lr0
     "The paper's learning rate."
     return lr0 / (1 + alpha * p) ** beta
 
 
 def anneal(
     lr0: float,  # learning rate at the start
-    **kwargs,  # alpha and beta, as in `dann_lr`
+    **kwargs,  # alpha and beta: how fast and how far it falls
 ) -> ParamScheduler:
     "The paper's learning rate as a fastai schedule."
     return ParamScheduler(dict(lr=partial(dann_lr, lr0=lr0, **kwargs)))
@@ -168,20 +165,24 @@ def anneal(
 # %% ../nbs/11_dann.ipynb #d59a780d
 def place(
     model: nn.Module,  # any model
-    at: str,  # the name of one of its modules; an unknown one raises ValueError, which lists those that exist
-) -> nn.Module:
-    "The module of that name."
+    at: str,  # the name of one of its layers; an unknown one raises ValueError with the list
+) -> nn.Module:  # the layer of that name
+    "The layer of that name."
     return lookup("place", at, {name: m for name, m in model.named_modules() if name})
 
 
 @contextmanager
 def watching(
-    model: nn.Module,
-    at: str,  # as in `place`
-):  # a list that gets the module's output at each call
-    "Collect what a place computes."
+    model: nn.Module,  # any model
+    at: str,  # the name of one of its layers
+):  # a list that gets the layer's output at each call
+    "Collect what a layer computes."
     seen = []
-    hook = place(model, at).register_forward_hook(lambda module, args, out: seen.append(out))
+
+    def keep(module, args, out):
+        seen.append(out)
+
+    hook = place(model, at).register_forward_hook(keep)
     try:
         yield seen
     finally:
@@ -191,10 +192,10 @@ def watching(
 def features(
     model: nn.Module,  # any model
     x: Tensor,  # images [n, c, h, w] in [-1, 1]
-    at: str,  # as in `place`
+    at: str,  # the name of a layer of the model
     bs: int = 500,  # images at a time
 ) -> Tensor:  # [n, length], float32 on the CPU
-    "What a place of a network computes of images, streamed."
+    "What a layer of a network computes of images, streamed."
     out = []
     with _evaluating(model) as device, watching(model, at) as seen:
         for v in x.split(bs):
@@ -206,15 +207,14 @@ def features(
 def domain_head(
     features: int,  # length of the features
     hidden=(256,),  # widths of the layers before the last
-    out: int = 2,  # 2 logits for cross entropy, or 1 for a sigmoid neuron
+    out: int = 2,  # 2 logits for cross entropy, or 1 for a sigmoid neuron; else ValueError
     drop: float = 0.0,  # dropout behind each hidden layer
-) -> nn.Sequential:
+) -> nn.Sequential:  # features [b, n] -> domain logits [b, out]
     "A small classifier of domains."
     if out not in (1, 2):
         raise ValueError(f"out={out}: 2 logits, or 1 for a sigmoid neuron")
-    return nn.Sequential(
-        *_dense((features, *hidden), drop), nn.Linear((features, *hidden)[-1], out)
-    )
+    widths = (features, *hidden)
+    return nn.Sequential(*_dense(widths, drop), nn.Linear(widths[-1], out))
 
 
 def domain_loss(
@@ -228,18 +228,20 @@ def domain_loss(
 
 # %% ../nbs/11_dann.ipynb #9bf73fa5
 class Adapted(nn.Module):
-    "A classifier with a domain head behind a gradient reversal at one of its places."
+    "A classifier with a domain head behind a gradient reversal at one of its layers."
 
     def __init__(
         self,
         model: nn.Module,  # images -> logits
-        at: str,  # where the head looks, as in `place`
+        at: str,  # the name of the layer at which the head looks; an unknown one raises ValueError
         head: nn.Module,  # features [b, n] -> domain logits
         lambd: float = 1.0,  # strength of the reversal
     ):
         super().__init__()
         place(model, at)
-        self.model, self.at, self.reverse, self.head = model, at, GradientReversal(lambd), head
+        self.model, self.at = model, at
+        self.reverse = GradientReversal(lambd)
+        self.head = head
 
     def judge(self, y, f):
         return self.head(self.reverse(f))
@@ -253,7 +255,7 @@ class Adapted(nn.Module):
 
 # %% ../nbs/11_dann.ipynb #9cbfb4f9
 class Paired(Callback):
-    "Send both domains through the network in one batch, and keep the source's answers for the label loss."
+    "Send both domains through the network in one batch; the source's answers meet the labels."
 
     order = 10
 
@@ -261,43 +263,55 @@ class Paired(Callback):
         if isinstance(x, (tuple, list)) and len(x) == 2:
             return x
         raise ValueError(
-            "a training batch must be ((source images, target images), source labels), as domain_dls gives it"
+            "a training batch must be ((source images, target images), source labels),"
+            " as domain_dls gives it"
         )
 
     def before_batch(self):
         if not self.training:
             return
         xs, xt = self.pair(self.xb[0])
-        self.n, self.learn.xb = len(xs), (torch.cat([xs, xt]),)
+        self.n = len(xs)
+        self.learn.xb = (torch.cat([xs, xt]),)
 
     def after_pred(self):
         if not self.training:
             return
         y, self.domain = self.pred
-        self.learn.pred, self.unlabelled = y[: self.n], y[self.n :]
+        self.learn.pred = y[: self.n]
+        self.unlabelled = y[self.n :]
 
 
 class SourceOnly(Paired):
-    "Train on the source images of each pair alone: what everything else is compared with."
+    "Train on the source images of each pair alone."
 
     def before_batch(self):
         if self.training:
-            self.learn.xb = (self.pair(self.xb[0])[0],)
+            xs, _ = self.pair(self.xb[0])
+            self.learn.xb = (xs,)
 
     def after_pred(self):
         pass
 
 # %% ../nbs/11_dann.ipynb #ffa955e6
+def _right(logits, y):
+    "The share of right answers, for logits [b, k] or those [b, 1] of a sigmoid neuron."
+    answers = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
+    return (answers == y).float().mean().item()
+
+
 class DANNCallback(Paired):
-    "Adversarial domain training: attaches the head, adds its loss, keeps label and domain accuracy apart."
+    "Adversarial domain training: attach the head, add its loss, log label and domain accuracy."
 
     def __init__(
         self,
-        at: str,  # where the head looks, as in `place`
+        at: str,  # the name of the layer at which the head looks
         head=domain_head,  # length of the features -> domain head
         lambd: float = 1.0,  # strength of the reversal, until a LambdaSchedule changes it
     ):
-        self.at, self.make_head, self.lambd, self.log = at, head, lambd, []
+        self.at, self.make_head = at, head
+        self.lambd = lambd
+        self.log = []
 
     def adapted(self, n):
         return Adapted(self.model, self.at, self.make_head(n), self.lambd)
@@ -305,63 +319,51 @@ class DANNCallback(Paired):
     def extra(self):
         return 0.0
 
+    def epoch_mean(self, name):
+        return float(np.mean([row[name] for row in self.log if row["epoch"] == self.epoch]))
+
     def after_create(self):
-        x, device = (
-            self.pair(self.dls.train.one_batch()[0])[0][:2],
-            next(self.model.parameters()).device,
-        )
-        self.learn.model = self.adapted(features(self.model, x, self.at).shape[1]).to(device)
-
-        def mean(k):
-            return ValueMetric(
-                lambda: float(np.mean([r[k] for r in self.log if r["epoch"] == self.epoch])), k
-            )
-
-        self.learn.metrics = [
-            *self.learn.metrics,
-            *map(mean, ("source_accuracy", "domain_accuracy", "domain_loss")),
-        ]
+        device = next(self.model.parameters()).device
+        xs, _ = self.pair(self.dls.train.one_batch()[0])
+        n = features(self.model, xs[:2], self.at).shape[1]
+        self.learn.model = self.adapted(n).to(device)
+        names = ("source_accuracy", "domain_accuracy", "domain_loss")
+        logged = [ValueMetric(partial(self.epoch_mean, name), name) for name in names]
+        self.learn.metrics = [*self.learn.metrics, *logged]
 
     def before_fit(self):
         if not isinstance(self.model, Adapted):
             raise ValueError(
-                "hand the callback to the Learner, not to fit: its head must be there before the optimiser"
+                "hand the callback to the Learner, not to fit:"
+                " its head must be there before the optimiser"
             )
 
     def after_loss(self):
         if not self.training:
             return
-        truth, label = (
-            (torch.arange(len(self.domain), device=self.domain.device) >= self.n).long(),
-            self.loss_grad,
+        domain = (torch.arange(len(self.domain), device=self.domain.device) >= self.n).long()
+        row = dict(
+            epoch=self.epoch,
+            lambd=self.model.reverse.lambd,
+            label_loss=self.loss_grad.item(),
         )
-        dom, lambd = domain_loss(self.domain, truth), self.model.reverse.lambd
-        self.learn.loss_grad = label + dom + self.extra()
+        of_domain = domain_loss(self.domain, domain)
+        row["domain_loss"] = of_domain.item()
+        self.learn.loss_grad = self.loss_grad + of_domain + self.extra()
         self.learn.loss = self.loss_grad.detach()
+        self.check(row)
+        row["source_accuracy"] = _right(self.pred, self.y)
+        row["domain_accuracy"] = _right(self.domain, domain)
+        self.log.append(row)
+
+    def check(self, row):
         if not torch.isfinite(self.loss):
             raise FloatingPointError(
-                f"the loss is {self.loss.item()} at batch {self.train_iter} (label {label.item():.3g}, domain "
-                f"{dom.item():.3g}, lambda {lambd:.3g}): lower the learning rate, raise lambda more slowly, or look at the images"
+                f"the loss is {self.loss.item()} at batch {self.train_iter}"
+                f" (label {row['label_loss']:.3g}, domain {row['domain_loss']:.3g},"
+                f" lambda {row['lambd']:.3g}): lower the learning rate,"
+                " raise lambda more slowly, or look at the images"
             )
-
-        def right(z, y):
-            return (
-                ((z.argmax(1) if z.shape[1] > 1 else (z[:, 0] > 0).long()) == y)
-                .float()
-                .mean()
-                .item()
-            )
-
-        self.log.append(
-            dict(
-                epoch=self.epoch,
-                lambd=lambd,
-                label_loss=label.item(),
-                domain_loss=dom.item(),
-                source_accuracy=right(self.pred, self.y),
-                domain_accuracy=right(self.domain, truth),
-            )
-        )
 
 # %% ../nbs/11_dann.ipynb #4b2fecee
 class LambdaSchedule(Callback):
@@ -378,16 +380,16 @@ class LambdaSchedule(Callback):
         self.gamma, self.high, self.wait = gamma, high, wait
 
     def before_batch(self):
-        if self.training:
-            self.model.reverse.lambd = self.high * dann_lambda(
-                max(0.0, self.pct_train - self.wait) / (1 - self.wait), self.gamma
-            )
+        if not self.training:
+            return
+        done = max(0.0, self.pct_train - self.wait) / (1 - self.wait)
+        self.model.reverse.lambd = self.high * dann_lambda(done, self.gamma)
 
 # %% ../nbs/11_dann.ipynb #ff33627c
 def dann_learner(
     dls,  # DataLoaders with ((xs, xt), ys) for training and (xt, yt) for validation
     model: nn.Module,  # images -> logits
-    at: str = "features",  # where the domain head looks, as in `place`
+    at: str = "features",  # the name of the layer at which the domain head looks
     head=domain_head,  # length of the features -> domain head
     gamma: float = 10.0,  # of the LambdaSchedule; None keeps `lambd` fixed
     lambd: float = 1.0,  # the strength, or where the schedule leads
@@ -396,14 +398,13 @@ def dann_learner(
     **kwargs,  # handed to the Learner
 ) -> Learner:
     "A Learner that adapts a classifier."
-    rise = [] if gamma is None else [LambdaSchedule(gamma, lambd)]
-    opt = partial(OptimWrapper, opt=torch.optim.AdamW, fused=True)
+    schedule = [] if gamma is None else [LambdaSchedule(gamma, lambd)]
     return Learner(
         dls,
         model,
         loss_func=nn.CrossEntropyLoss(),
-        opt_func=opt,
+        opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, fused=True),
         metrics=batch_accuracy,
-        cbs=[*L(cbs), method(at, head, lambd), *rise, Precision()],
+        cbs=[*L(cbs), method(at, head, lambd), *schedule, Precision()],
         **kwargs,
     )
