@@ -139,7 +139,7 @@ def overrides() -> dict:  # name -> value; ValueError where the text is not of t
         if call.args:
             raise ValueError("a value without a name")
         return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, TypeError, ValueError) as error:
+    except (AttributeError, SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f"GENDA_SET={text!r}: write it as 'steps=200, bs=16'") from error
 
 # %% ../nbs/00_core.ipynb #11001ca4
