@@ -154,6 +154,9 @@ def budget(
     for name in changes:
         lookup("number of the budget", name, numbers)
     hp = Numbers(numbers | changes)
+    for name in numbers:
+        if hasattr(dict, name):  # hp.items would be the method
+            raise ValueError(f"a number cannot be called {name!r}, as a dictionary's method is")
     for name, value in overrides().items():
         if name in hp:
             print(f"GENDA_SET: {name} = {value!r}, not {hp[name]!r}")
