@@ -6,6 +6,7 @@
 __all__ = ['to_signed', 'to_bytes', 'stratified', 'carve', 'resize', 'ImageData', 'BatchDL', 'PairData', 'PairDL']
 
 # %% ../nbs/00b_images.ipynb #6f5cf327
+import fastai.vision.data  # noqa: F401, teaches show_batch to draw images
 import numpy as np
 import torch
 import torch.nn.functional as F
