@@ -9,7 +9,6 @@ __all__ = ['NET', 'DataError', 'fetch', 'cached', 'search', 'read_idx', 'idx_rea
 # %% ../nbs/00c_files.ipynb #a1e92835
 import gzip
 import hashlib
-import os
 import shutil
 import time
 import warnings
@@ -23,52 +22,59 @@ from fastcore.basics import AttrDict
 from PIL import Image, ImageOps
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from .core import lookup, settings
+from .core import lookup, replace_file, settings
 from .images import carve
 
 # %% ../nbs/00c_files.ipynb #bd987f5a
 NET = AttrDict(
-    tries=2, timeout=10, pause=1
-)  # rounds over the mirrors, seconds of silence, seconds between rounds
+    tries=2,  # rounds over the mirrors
+    timeout=10,  # seconds of silence
+    pause=1,  # seconds between rounds
+)
 
 
 class DataError(RuntimeError):
     "A data file is missing, damaged or cannot be fetched."
 
 
+def _md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _download(url, path, md5):
+    "One attempt: the content of `url` in `path`, or OSError where it is not whole."
+    request = Request(url, headers={"User-Agent": "genda"})
+    with urlopen(request, timeout=NET.timeout) as answer, path.open("wb") as f:
+        shutil.copyfileobj(answer, f)
+        missing = int(answer.headers.get("Content-Length", f.tell())) - f.tell()
+    if missing:
+        raise OSError(f"incomplete: {missing} bytes are missing")
+    got = _md5(path.read_bytes())
+    if got != md5:
+        raise OSError(f"corrupt: md5 {got}, not {md5}")
+
+# %% ../nbs/00c_files.ipynb #6ed156b9
 def fetch(
     urls: list,  # the same file on several mirrors, tried in turn, NET.tries times over
     dest,  # where it goes; nothing appears under this name before it is whole
     md5: str,  # the checksum it must have
 ) -> Path:  # `dest`; DataError when every attempt failed
     "Download a file, or leave nothing behind and say what was tried."
-    dest, log = Path(dest), []
+    dest = Path(dest)
     dest.parent.mkdir(parents=True, exist_ok=True)
-    part = dest.with_name(f"{dest.name}.{os.getpid()}.part")
-    for k, url in enumerate(urls * NET.tries):
-        if k and k % len(urls) == 0:
+    log = []
+    for attempt, url in enumerate(urls * NET.tries):
+        if attempt and attempt % len(urls) == 0:
             time.sleep(NET.pause)
         if url.startswith("http"):
             print(f"fetching {dest.name} from {url.split('/')[2]}")
         try:
-            with (
-                urlopen(Request(url, headers={"User-Agent": "genda"}), timeout=NET.timeout) as r,
-                part.open("wb") as f,
-            ):
-                shutil.copyfileobj(r, f)
-                missing = int(r.headers.get("Content-Length", f.tell())) - f.tell()
-            if missing:
-                raise OSError(f"incomplete: {missing} bytes are missing")
-            got = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
-            if got != md5:
-                raise OSError(f"corrupt: md5 {got}, not {md5}")
-            return part.replace(dest)
-        except Exception as e:
-            log.append(
-                f"  {url}: {str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__}"
-            )
-        finally:
-            part.unlink(missing_ok=True)
+            with replace_file(dest) as part:
+                _download(url, part, md5)
+            return dest
+        except Exception as error:
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            log.append(f"  {url}: {said[0]}")
     raise DataError(
         f"{dest.name} could not be fetched; nothing was left in {dest.parent}. Tried:\n"
         + "\n".join(log)
@@ -77,17 +83,22 @@ def fetch(
 # %% ../nbs/00c_files.ipynb #b4a4ab6b
 def _damaged(path, why):
     "Raise DataError for a damaged file; in our own data folder it is removed first."
-    mine = settings().data in path.resolve().parents
-    if mine:
+    if settings().data in path.resolve().parents:
         path.unlink(missing_ok=True)
-    raise DataError(
-        f"{path} is damaged ({why or 'cut short'}). "
-        + (
-            "It was removed: load again to fetch it anew."
-            if mine
-            else "It lies in a folder that genda only reads: replace or remove it."
-        )
-    ) from None
+        advice = "It was removed: load again to fetch it anew."
+    else:
+        advice = "It lies in a folder that genda only reads: replace or remove it."
+    raise DataError(f"{path} is damaged ({why or 'cut short'}). {advice}") from None
+
+# %% ../nbs/00c_files.ipynb #b829f66e
+def _keep(name, path, x, y):
+    "Write two arrays, or warn: a cache that cannot be written only costs time."
+    try:
+        with replace_file(path) as part, part.open("wb") as f:
+            np.savez(f, x=x, y=y)
+    except OSError as error:
+        text = f"{name} works but could not be kept for the next time: {error}"
+        warnings.warn(text, stacklevel=3)
 
 
 def cached(
@@ -96,31 +107,21 @@ def cached(
     *on,  # all that the content depends on: with anything else it is made anew
     source=None,  # the file that make() reads, named as damaged when make() fails
 ) -> tuple:  # the same as arrays
-    "What make() gives, kept in settings().data/cache; a damaged or unwritable cache only costs time."
-    path = (
-        settings().data
-        / "cache"
-        / f"{name}-{hashlib.md5(repr(on).encode(), usedforsecurity=False).hexdigest()[:10]}.npz"
-    )
+    "What make() gives, kept in settings().data/cache, where a damaged file is made anew."
+    path = settings().data / "cache" / f"{name}-{_md5(repr(on).encode())[:10]}.npz"
     try:
         with np.load(path, allow_pickle=False) as f:
             return f["x"], f["y"]
     except Exception:
-        pass
+        pass  # not there or damaged: it is made
     try:
-        x, y = map(np.asarray, make())
-    except Exception as e:
+        x, y = make()
+        x, y = np.asarray(x), np.asarray(y)
+    except Exception as error:
         if source is None:
             raise
-        _damaged(source, e)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as f:
-            np.savez(f, x=x, y=y)
-        part.replace(path)
-    except OSError as e:
-        warnings.warn(f"{name} works but could not be kept for the next time: {e}")
+        _damaged(source, error)
+    _keep(name, path, x, y)
     return x, y
 
 # %% ../nbs/00c_files.ipynb #c475681f
@@ -133,56 +134,58 @@ def search(
 
 def _idx_found(cls, file):
     "Where a file of the MNIST format lies, unpacked or as .gz, or None."
-    dirs = [*search(f"{cls.__name__}/raw"), *map(Path, getattr(cls, "packed", ()))]
-    return next(
-        (d / f for f in (file.removesuffix(".gz"), file) for d in dirs if (d / f).is_file()), None
-    )
+    folders = search(f"{cls.__name__}/raw") + [Path(p) for p in getattr(cls, "packed", ())]
+    for name in (file.removesuffix(".gz"), file):
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
+    return None
 
 
 def _idx_file(cls, file, md5):
-    "One unpacked file of the MNIST format: found, else unpacked from a .gz that was found or fetched."
+    "One unpacked file of the MNIST format: found, or unpacked from a .gz, found or fetched."
     found = _idx_found(cls, file)
     if found and found.suffix != ".gz":
         return found
     plain = settings().data / cls.__name__ / "raw" / file.removesuffix(".gz")
-    gz = found or fetch([m + file for m in cls.mirrors], plain.with_name(file), md5)
+    gz = found or fetch([mirror + file for mirror in cls.mirrors], plain.with_name(file), md5)
     try:
         content = gzip.decompress(gz.read_bytes())
-    except Exception as e:
-        _damaged(gz, e)
-    part = plain.with_name(f"{plain.name}.{os.getpid()}.part")
-    plain.parent.mkdir(parents=True, exist_ok=True)
-    part.write_bytes(content)
-    part.replace(plain)
+    except Exception as error:
+        _damaged(gz, error)
+    with replace_file(plain) as part:
+        part.write_bytes(content)
     if not found:
         gz.unlink()
     return plain
 
 # %% ../nbs/00c_files.ipynb #1756a725
 def read_idx(
-    cls,  # torchvision's MNIST or a kin: its name, mirrors and resources, and `packed`, folders of a system package
+    cls,  # torchvision's MNIST or a kin: name, mirrors, resources; `packed`, folders of a package
     split: str,  # 'train', 'valid' or 'test'
 ) -> tuple:  # images uint8 [n, 28, 28], labels [n]
     "One split of a set in MNIST's file format."
-    out = []
+    parts = []
     for file, md5 in cls.resources:
         if file.startswith("t10k") != (split == "test"):
             continue
         path = _idx_file(cls, file, md5)
+        read = read_image_file if "images" in file else read_label_file
         try:
-            out.append((read_image_file if "images" in file else read_label_file)(str(path)))
-        except Exception as e:
-            _damaged(path, e)
-    if len(out[0]) != len(out[1]):
-        _damaged(path, f"{len(out[1])} labels for {len(out[0])} images")
-    return carve(*out, split, published=True)
+            parts.append(read(str(path)))
+        except Exception as error:
+            _damaged(path, error)
+    images, labels = parts
+    if len(images) != len(labels):
+        _damaged(path, f"{len(labels)} labels for {len(images)} images")
+    return carve(images, labels, split, published=True)
 
 
 def idx_ready(
-    cls,  # as in `read_idx`
+    cls,  # torchvision's MNIST or a kin
 ) -> bool:
     "Whether every file of a set like MNIST is on this machine."
-    return all(_idx_found(cls, f) for f, _ in cls.resources)
+    return all(_idx_found(cls, file) for file, _ in cls.resources)
 
 # %% ../nbs/00c_files.ipynb #0d11aef9
 def _open(path, size):
@@ -190,12 +193,14 @@ def _open(path, size):
     with Image.open(path) as f:
         im = ImageOps.exif_transpose(f)
     if im.mode[0] in "IF":
-        raise ValueError(f"{im.mode} pixels: more than 8 bits a channel")
+        raise ValueError(f"{im.mode} pixels: more than 8 bits per channel")
     grey = im.mode in ("1", "L", "LA")
     if im.has_transparency_data:
         im = Image.alpha_composite(Image.new("RGBA", im.size, "white"), im.convert("RGBA"))
     im = im.convert("RGB")
-    return np.asarray(ImageOps.fit(im, (size, size)) if size else im), grey
+    if size:
+        im = ImageOps.fit(im, (size, size))
+    return np.asarray(im), grey
 
 
 def class_names(
@@ -209,75 +214,101 @@ def class_names(
         )
     return names or [folder.name]
 
-
+# %% ../nbs/00c_files.ipynb #0507d340
 @lru_cache(maxsize=2)
 def _scan(files, size):
-    "Images, their paths and the files that are none; `files` are (path, time, bytes), so that a changed folder is read again."
-    good, bad = [], []
-    for p, *_ in files:
+    "Images (path, pixels, grey?) and the names of files that are none; `files` as in `_stamped`."
+    good = []
+    bad = []
+    for path, _changed, _bytes in files:
         try:
-            good.append((p, *_open(p, size)))
-        except Exception as e:
-            bad.append(f"{p.name} ({type(e).__name__})")
+            good.append((path, *_open(path, size)))
+        except Exception as error:
+            bad.append(f"{path.name} ({type(error).__name__})")
     return good, bad
 
+
+def _stamped(folder):
+    "The files of a folder as (path, time of change, bytes), without hidden ones."
+    stamped = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden:
+            stamped.append((path, path.stat().st_mtime_ns, path.stat().st_size))
+    return tuple(stamped)
+
+
+def _images_of(folder, size, bad):
+    "The images of a folder as `_scan` gives them; a warning or DataError for files that are none."
+    files = _stamped(folder)
+    good, no = _scan(files, size)
+    if no:
+        named = ", ".join(no[:10]) + (" ..." if len(no) > 10 else "")
+        text = (
+            f"{len(no)} of {len(files)} files in {folder} are no images that can be read: {named}"
+        )
+        if bad == "raise" or not good:
+            raise DataError(text)
+        warnings.warn(f"{text}; skipped", stacklevel=3)
+    if not good:
+        raise DataError(f"{folder} holds no images")
+    return good
+
 # %% ../nbs/00c_files.ipynb #37d87c8d
+def _class_of(path, folder):
+    "The name of the class that an image in `folder` belongs to."
+    if path.parent == folder:
+        return folder.name
+    return path.relative_to(folder).parts[0]
+
+
 def read_folder(
     folder,  # class subfolders, or images lying flat
-    split: str = "train",  # 'train', 'valid' or 'test', carved 8:1:1; load's 'all' gives the three together
-    size: int
-    | None = None,  # side in px: the centre square, resized. None: all images must have one size
+    split: str = "train",  # 'train', 'valid' or 'test', split 8:1:1; `load` joins them for 'all'
+    size: int | None = None,  # side in px of the centre square; None: all images have one size
     bad: str = "skip",  # 'skip' warns of files that are no images, 'raise' refuses them
 ) -> tuple:  # images uint8 [n, h, w, c], labels by the sorted names of the subfolders
     "One split of a folder of images."
     folder = Path(folder)
     names = class_names(folder)
     lookup("answer to bad files", bad, dict.fromkeys(("skip", "raise")))
-    found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.is_file() and not any(q.startswith(".") for q in p.relative_to(folder).parts)
-    )
-    good, no = _scan(tuple((p, p.stat().st_mtime_ns, p.stat().st_size) for p in found), size)
-    if no:
-        text = f"{len(no)} of {len(found)} files in {folder} are no images that can be read: {', '.join(no[:10])}{' ...' if len(no) > 10 else ''}"
-        if bad == "raise" or not good:
-            raise DataError(text)
-        warnings.warn(f"{text}; skipped")
-    if not good:
-        raise DataError(f"{folder} holds no images")
-    shapes = {x.shape for _, x, _ in good}
+    paths, images, greys = zip(*_images_of(folder, size, bad))
+    shapes = {image.shape for image in images}
     if len(shapes) > 1:
+        smallest, largest = min(shapes)[:2], max(shapes)[:2]
         raise DataError(
-            f"{folder} holds images of {len(shapes)} sizes, {min(shapes)[:2]} to {max(shapes)[:2]}: say size="
+            f"{folder} holds images of {len(shapes)} sizes, {smallest} to {largest}: say size="
         )
-    kinds = [
-        (p.parent if p.parent == folder else folder / p.relative_to(folder).parts[0]).name
-        for p, *_ in good
-    ]
+    kinds = [_class_of(path, folder) for path in paths]
     if not set(kinds) <= set(names):
         raise DataError(f"{folder} holds images both flat and in subfolders: choose one")
-    x, y = np.stack([x for _, x, _ in good]), np.array([names.index(k) for k in kinds])
-    return carve(x[..., :1] if all(g for *_, g in good) else x, y, split)
+    x = np.stack(images)
+    if all(greys):
+        x = x[..., :1]
+    y = np.array([names.index(kind) for kind in kinds])
+    return carve(x, y, split)
 
 # %% ../nbs/00c_files.ipynb #9ac17dbd
+def _only(in_name, names, others):
+    "What one list of classes has and the other lacks, in words; nothing where it lacks nothing."
+    only = [name for name in names if name not in others]
+    dots = " ..." if len(only) > 5 else ""
+    return [f"only in {in_name}: {', '.join(only[:5])}{dots}"] if only else []
+
+
 def same_classes(
-    a,
-    p: list,  # the name of a set and those of its classes
-    b,
-    q: list,  # of another; ValueError says how the two differ
+    a,  # the name of a set
+    p: list,  # the names of its classes
+    b,  # the name of another set
+    q: list,  # the names of its classes; ValueError says how the two differ
 ):
     "Refuse two sets whose classes differ by name or order."
     if list(p) == list(q):
         return
-    only = {k: [v for v in x if v not in y] for k, x, y in ((a, p, q), (b, q, p))}
-    found = [
-        f"only in {k}: {', '.join(v[:5])}{' ...' if len(v) > 5 else ''}"
-        for k, v in only.items()
-        if v
-    ]
+    found = _only(a, p, q) + _only(b, q, p)
     raise ValueError(
-        f"{a} ({len(p)}) and {b} ({len(q)}) differ in their classes: {'; '.join(found) or 'the order is another'}"
+        f"{a} ({len(p)}) and {b} ({len(q)}) differ in their classes: "
+        f"{'; '.join(found) or 'the order is another'}"
     )
 
 # %% ../nbs/00c_files.ipynb #913c02dc
@@ -293,19 +324,20 @@ class Growing(dict):
         self.modules = modules
 
     def _grow(self):
-        modules, self.modules = (
-            self.modules,
-            (),
-        )  # a module that looks here while it is imported finds what there is so far
+        # A module that looks into the table while it is imported finds what there is so far.
+        modules = self.modules
+        self.modules = ()
         try:
-            for m in modules:
-                import_module(m)
+            for name in modules:
+                import_module(name)
         except BaseException:
-            self.modules = modules
-            raise  # and again when it is asked again
+            self.modules = modules  # the next one who asks is told again
+            raise
 
     def __contains__(self, key):
-        return super().__contains__(key) or self._grow() or super().__contains__(key)
+        if not super().__contains__(key):
+            self._grow()
+        return super().__contains__(key)
 
     def __missing__(self, key):
         if key in self:
@@ -313,7 +345,7 @@ class Growing(dict):
         raise KeyError(key)
 
     def get(self, key, default=None):
-        return self.get(key, default)
+        return self[key] if key in self else default  # noqa: SIM401, this is `get` itself
 
     def __iter__(self):
         self._grow()

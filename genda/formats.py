@@ -32,27 +32,46 @@ def _inside(path, name):
     return name
 
 
+def _folder_members(path, keep):
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        name = file.relative_to(path).as_posix()
+        if keep(name):
+            yield name, file.read_bytes()
+
+
+def _zip_members(path, keep):
+    with ZipFile(path) as z:
+        names = [_inside(path, name) for name in z.namelist() if not name.endswith("/")]
+        for name in sorted(names):
+            if keep(name):
+                yield name, z.read(name)
+
+
+def _tar_members(path, keep):
+    with tarfile.open(path) as t:
+        for member in t:
+            name = _inside(path, member.name)
+            if keep(name) and member.isfile():
+                yield member.name, t.extractfile(member).read()
+
+# %% ../nbs/00d_formats.ipynb #dc569f62
+def _every_name(name):
+    return True
+
+
 def members(
     path,  # a folder, a .zip, or a tar of any compression
-    keep=lambda name: True,  # which files are wanted, by names such as 'train/cat/0001.png'
+    keep=_every_name,  # which files are wanted, by names such as 'train/cat/0001.png'
 ):  # yields (name, bytes); DataError for a name that leads out of the archive
     "The files of a folder or an archive; an archive is read where it lies, never unpacked."
     path = Path(path)
     if path.is_dir():
-        for p in sorted(p for p in path.rglob("*") if p.is_file()):
-            if keep(name := p.relative_to(path).as_posix()):
-                yield name, p.read_bytes()
+        yield from _folder_members(path, keep)
     elif path.suffix == ".zip":
-        with ZipFile(path) as z:
-            names = [_inside(path, n) for n in z.namelist() if not n.endswith("/")]
-            yield from ((n, z.read(n)) for n in sorted(names) if keep(n))
+        yield from _zip_members(path, keep)
     else:
-        with tarfile.open(path) as t:
-            yield from (
-                (m.name, t.extractfile(m).read())
-                for m in t
-                if keep(_inside(path, m.name)) and m.isfile()
-            )
+        yield from _tar_members(path, keep)
 
 # %% ../nbs/00d_formats.ipynb #75ec326d
 class _Bytes:
@@ -62,12 +81,12 @@ class _Bytes:
         pass
 
     def __setstate__(self, state):
-        _, shape, dtype, fortran, raw = state
+        _version, shape, dtype, fortran, raw = state
         if fortran or getattr(dtype, "code", "").strip("|") != "u1":
             raise pickle.UnpicklingError("an array of something else than bytes")
-        self.array = np.frombuffer(
-            raw.encode("latin1") if isinstance(raw, str) else raw, np.uint8
-        ).reshape(shape)
+        if isinstance(raw, str):
+            raw = raw.encode("latin1")
+        self.array = np.frombuffer(raw, np.uint8).reshape(shape)
 
 
 class _Dtype:
@@ -80,16 +99,23 @@ class _Dtype:
         pass
 
 
+def _encode(text, *_):
+    "Stands in for `_codecs.encode`, by which Python 3 writes bytes in the old protocols."
+    return text.encode("latin1")
+
+# %% ../nbs/00d_formats.ipynb #c4126525
 _KNOWN = {
     ("numpy.core.multiarray", "_reconstruct"): _Bytes,
     ("numpy._core.multiarray", "_reconstruct"): _Bytes,
     ("numpy", "ndarray"): _Bytes,
     ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): lambda text, *_: text.encode("latin1"),
+    ("_codecs", "encode"): _encode,
 }
 
 
 class _Plain(pickle.Unpickler):
+    "An unpickler that finds nothing but the stand-ins."
+
     def find_class(self, module, name):
         if (module, name) in _KNOWN:
             return _KNOWN[module, name]
@@ -97,39 +123,52 @@ class _Plain(pickle.Unpickler):
 
 
 def plain_pickle(
-    content: bytes,  # a pickle of protocol 0 to 4, by Python 2 or 3; one that asks for a function raises UnpicklingError
+    content: bytes,  # a pickle of protocol 0 to 4; UnpicklingError where it asks for a function
 ):  # what it holds; an array of bytes as an object with attribute `array`
     "Numbers, text, lists, dictionaries and arrays of bytes out of a pickle, and nothing else."
     return _Plain(BytesIO(content), encoding="latin1").load()
 
 # %% ../nbs/00d_formats.ipynb #54789ce2
+def _last(name):
+    "The last part of a name in an archive."
+    return name.split("/")[-1]
+
+
+def _batch(content, classes):
+    "Images [n, 3072] and labels [n] of one batch; ValueError when it is none."
+    d = plain_pickle(content)
+    data = d["data"].array
+    labels = np.array(d.get("fine_labels", d.get("labels")))
+    shaped = data.shape == (len(labels), 3072) and labels.dtype.kind == "i"
+    if not shaped or not set(labels.tolist()) <= set(range(classes)):
+        raise ValueError(
+            f"data {data.shape} and {len(labels)} labels, "
+            f"wanted [n, 3072] and n labels from 0 to {classes - 1}"
+        )
+    return data, labels
+
+
 def read_batches(
     path,  # the folder cifar-10-batches-py, or the archive that holds it
-    files: list,  # the batches wanted, such as ['test_batch']
+    files: list,  # the batches wanted, such as ['test_batch']; DataError when one is missing
     classes: int,  # how many; a label outside raises ValueError
-) -> tuple:  # uint8 [n, 3, 32, 32], labels [n]; DataError when a batch is missing, ValueError when it is not one
+) -> tuple:  # uint8 [n, 3, 32, 32], labels [n]; ValueError when a file is no batch
     "Images and labels of batches in CIFAR's format."
-    got, x, y = (
-        {n.split("/")[-1]: b for n, b in members(path, lambda n: n.split("/")[-1] in files)},
-        [],
-        [],
-    )
-    if no := [f for f in files if f not in got]:
-        raise DataError(f"{path} lacks {', '.join(no)}")
-    for f in files:
+
+    def wanted(name):
+        return _last(name) in files
+
+    contents = {_last(name): content for name, content in members(path, wanted)}
+    lacking = [file for file in files if file not in contents]
+    if lacking:
+        raise DataError(f"{path} lacks {', '.join(lacking)}")
+    x = []
+    y = []
+    for file in files:
         try:
-            d = plain_pickle(got[f])
-            data, labels = d["data"].array, np.array(d.get("fine_labels", d.get("labels")))
-        except Exception as e:
-            raise ValueError(f"{f}: {type(e).__name__}: {e}") from None
-        if (
-            data.shape != (len(labels), 3072)
-            or labels.dtype.kind != "i"
-            or not set(labels.tolist()) <= set(range(classes))
-        ):
-            raise ValueError(
-                f"{f}: data {data.shape} and {len(labels)} labels, wanted [n, 3072] and n labels from 0 to {classes - 1}"
-            )
+            data, labels = _batch(contents[file], classes)
+        except Exception as error:
+            raise ValueError(f"{file}: {type(error).__name__}: {error}") from None
         x.append(data.reshape(-1, 3, 32, 32))
         y.append(labels)
     return np.concatenate(x), np.concatenate(y)
@@ -142,20 +181,18 @@ def read_arrays(
 ) -> tuple:  # both; DataError when one is missing or does not fit
     "Images and labels published as numpy arrays."
     with np.load(path, allow_pickle=False) as f:
-        if no := {x, y} - set(f.files):
-            raise DataError(f"{path} lacks {', '.join(sorted(no))}: it holds {', '.join(f.files)}")
-        a, b = f[x], f[y]
-    if (
-        a.dtype != np.uint8
-        or a.ndim != 4
-        or a.shape[-1] != 3
-        or len(a) != len(b)
-        or b.dtype.kind not in "iu"
-    ):
+        lacking = sorted({x, y} - set(f.files))
+        if lacking:
+            raise DataError(f"{path} lacks {', '.join(lacking)}: it holds {', '.join(f.files)}")
+        images = f[x]
+        labels = f[y]
+    pixels = images.dtype == np.uint8 and images.ndim == 4 and images.shape[-1] == 3
+    if not pixels or len(images) != len(labels) or labels.dtype.kind not in "iu":
         raise DataError(
-            f"{path}: {x} is {a.dtype} {a.shape}, {y} {b.dtype} {b.shape}: wanted uint8 [n, h, w, 3] and n labels"
+            f"{path}: {x} is {images.dtype} {images.shape}, {y} {labels.dtype} {labels.shape}: "
+            "wanted uint8 [n, h, w, 3] and n labels"
         )
-    return a, b
+    return images, labels
 
 # %% ../nbs/00d_formats.ipynb #ab01491e
 def _letters(text):
@@ -166,50 +203,59 @@ def is_image(
     name: str,  # as `members` gives it
 ) -> bool:
     "Whether a file is an image by its name, and no hidden one."
-    return name.lower().endswith((".jpg", ".jpeg", ".png")) and not name.split("/")[-1].startswith(
-        "."
-    )
+    visible = not _last(name).startswith(".")
+    return visible and name.lower().endswith((".jpg", ".jpeg", ".png"))
 
 
 def _in_group(group, name):
-    return (
-        is_image(name) and name.count("/") > 1 and _letters(name.split("/")[-3]) == _letters(group)
-    )
+    "Whether `name` is .../<group>/<class>/<image>; case, spaces and signs do not count."
+    if not is_image(name) or name.count("/") < 2:
+        return False
+    return _letters(name.split("/")[-3]) == _letters(group)
 
 
 def count_classes(
-    path,  # as in `read_classes`
+    path,  # a folder or archive with .../<group>/<class>/<image>
     groups: list,  # splits or domains
 ) -> int:
     "How many images of class folders lie in these groups; only names are read."
     found = []
-    list(members(path, lambda n: any(_in_group(g, n) for g in groups) and found.append(n)))
+
+    def note(name):
+        if any(_in_group(group, name) for group in groups):
+            found.append(name)
+        return False  # no content is wanted
+
+    for _ in members(path, note):
+        pass
     return len(found)
 
-
+# %% ../nbs/00d_formats.ipynb #6d1c2de8
 def read_classes(
     path,  # a folder or archive with .../<group>/<class>/<image>
     group: str,  # the split or domain; 'realworld' is also found as 'Real World'
     names: list,  # the classes, in the order of the labels
     size: int,  # side in px: the centre square, antialiased
-) -> (
-    tuple
-):  # uint8 [n, size, size, 3], labels [n]; DataError names what is broken, unknown or missing
+) -> tuple:  # uint8 [n, size, size, 3], labels [n]; DataError names what is broken or missing
     "The images of one split or domain that is published as class folders."
-    x, y = [], []
+    x = []
+    y = []
     for name, content in members(path, partial(_in_group, group)):
-        if (kind := name.split("/")[-2]) not in names:
+        kind = name.split("/")[-2]
+        if kind not in names:
             raise DataError(f"{path}: {name} has an unknown class, not one of {', '.join(names)}")
         try:
-            x.append(_open(BytesIO(content), size)[0])
-        except Exception as e:
-            raise DataError(
-                f"{path}: {name} is no image that can be read ({type(e).__name__})"
-            ) from None
+            image, _grey = _open(BytesIO(content), size)
+        except Exception as error:
+            reason = type(error).__name__
+            raise DataError(f"{path}: {name} is no image that can be read ({reason})") from None
+        x.append(image)
         y.append(names.index(kind))
-    if no := [k for i, k in enumerate(names) if i not in set(y)]:
+    empty = [kind for label, kind in enumerate(names) if label not in set(y)]
+    if empty:
         raise DataError(
-            f"{path} lacks images: {len(no)} of {len(names)} folders {group}/<class> are empty or missing: {', '.join(no[:5])}"
+            f"{path} lacks images: {len(empty)} of {len(names)} folders {group}/<class> "
+            f"are empty or missing: {', '.join(empty[:5])}"
         )
     return np.stack(x), np.array(y)
 
@@ -218,12 +264,18 @@ def find(
     *names,  # of files or folders, the best first
 ) -> Path:  # the first that lies among the data, GENDA_DATA first; None where none does
     "Where one of several files or folders lies."
-    return next((p for n in names for p in search(n) if p.exists()), None)
+    for name in names:
+        for path in search(name):
+            if path.exists():
+                return path
+    return None
 
 
 def _stamp(path):
     "What changes when a file, or any file of a folder, does."
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
     return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
 
 
@@ -232,7 +284,7 @@ def kept(
     paths: list,  # files or folders that make() reads; a failure names the first
     make,  # () -> images uint8, labels
     *on,  # all else that the arrays depend on
-    again: bool = False,  # can the first be fetched again? Then a broken one is removed from our own data folder
+    again: bool = False,  # can the first be fetched again? A broken one of ours is then removed
 ) -> tuple:  # the arrays of make()
     "What make() reads, from the cache until a file changes."
 
@@ -241,29 +293,25 @@ def kept(
             return make()
         except DataError:
             raise
-        except Exception as e:
-            raise DataError(f"{paths[0]} cannot be read: {e} ({type(e).__name__})") from None
+        except Exception as error:
+            reason = f"{error} ({type(error).__name__})"
+            raise DataError(f"{paths[0]} cannot be read: {reason}") from None
 
-    again = again and paths[0].is_file()
-    return cached(
-        name,
-        make if again else named,
-        *on,
-        [_stamp(p) for p in paths],
-        source=paths[0] if again else None,
-    )
+    stamps = [_stamp(path) for path in paths]
+    if again and paths[0].is_file():
+        return cached(name, make, *on, stamps, source=paths[0])
+    return cached(name, named, *on, stamps)
 
 # %% ../nbs/00d_formats.ipynb #cb1b9523
 def read_splits(
     split: str,  # 'train', 'valid' or 'test'
-    *names,  # of .npz files with x_train, y_train, x_test, y_test, the best first; DataError where none is among the data
-) -> tuple:  # images uint8 [n, h, w, 3], labels [n]
+    *names,  # of .npz files with x_train, y_train, x_test, y_test, the best first
+) -> tuple:  # images uint8 [n, h, w, 3], labels [n]; DataError where no file is among the data
     "One split of a set that was published as arrays in its two parts."
-    path, part = find(*names), "test" if split == "test" else "train"
+    path = find(*names)
     if not path:
         raise DataError(f"no {names[0]} in {' or '.join(map(str, settings().data_dirs))}")
-    return carve(
-        *kept(path.stem, [path], partial(read_arrays, path, f"x_{part}", f"y_{part}"), part),
-        split,
-        published=True,
-    )
+    part = "test" if split == "test" else "train"
+    read = partial(read_arrays, path, f"x_{part}", f"y_{part}")
+    images, labels = kept(path.stem, [path], read, part)
+    return carve(images, labels, split, published=True)

@@ -6,6 +6,7 @@
 __all__ = ['to_signed', 'to_bytes', 'stratified', 'carve', 'resize', 'ImageData', 'BatchDL', 'PairData', 'PairDL']
 
 # %% ../nbs/00b_images.ipynb #6f5cf327
+import fastai.vision.data  # noqa: F401, teaches show_batch to draw images
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,9 @@ def to_signed(
     x: Tensor,  # bytes 0..255; any other dtype (labels, images already float) passes unchanged
 ) -> Tensor:  # float in [-1, 1]
     "Bytes as floats in [-1, 1]."
-    return x.float().div_(127.5).sub_(1) if x.dtype == torch.uint8 else x
+    if x.dtype != torch.uint8:
+        return x
+    return x.float().div_(127.5).sub_(1)
 
 
 def to_bytes(
@@ -36,34 +39,35 @@ def stratified(
 ) -> np.ndarray:  # indices [n]: each prefix holds every class in its share
     "Random indices in an order whose every prefix is stratified by class."
     y = np.asarray(y)
-    perm = np.random.RandomState(seed).permutation(len(y))
+    shuffled = np.random.RandomState(seed).permutation(len(y))
     if y.ndim > 1:
-        return perm[:n]
+        return shuffled[:n]
     rank = np.empty(len(y))
-    for c in np.unique(y):
-        i = perm[y[perm] == c]
-        rank[i] = (np.arange(len(i)) + 0.5) / len(i)
-    return perm[np.argsort(rank[perm], kind="stable")][:n]
+    for label in np.unique(y):
+        members = shuffled[y[shuffled] == label]
+        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return shuffled[np.argsort(rank[shuffled], kind="stable")][:n]
 
 # %% ../nbs/00b_images.ipynb #40905572
 def carve(
-    x,
-    y,  # images [n, ...] and labels [n]: the published part that `split` lies in, or the whole set
+    x,  # images [n, ...]: the published part that `split` lies in, or the whole set
+    y,  # their labels [n] or attributes [n, k]
     split: str,  # 'train', 'valid' or 'test'
-    published: bool = False,  # True: (x, y) is the published test part for 'test', else the published training part
+    published: bool = False,  # was the set published with a test part of its own?
 ) -> tuple:  # images and labels of the split
     "One split of a set; train, valid and test share no image, whatever the seed."
     if published and split == "test":
         return x, y
-    order, n = stratified(y), len(y)
-    test = 0 if published else n // 10
-    valid = test + (n // 12 if published else n // 10)
-    i = dict(
-        test=order[:test],
-        valid=order[test:valid],
-        train=np.sort(order[valid:]) if published else order[valid:],
-    )[split]
-    return x[i], y[i]
+    order = stratified(y)
+    n_test = 0 if published else len(y) // 10
+    n_valid = len(y) // (12 if published else 10)
+    test = order[:n_test]
+    valid = order[n_test : n_test + n_valid]
+    train = order[n_test + n_valid :]
+    if published:
+        train = np.sort(train)  # the training part keeps its published order
+    indices = dict(train=train, valid=valid, test=test)[split]
+    return x[indices], y[indices]
 
 # %% ../nbs/00b_images.ipynb #9ad25a9b
 def resize(
@@ -71,13 +75,16 @@ def resize(
     size: int,  # side in px of the result
 ) -> Tensor:  # uint8 [n, c, size, size]
     "Images at another size, bilinear with antialiasing; unchanged when they have it."
-    return (
-        x
-        if x.shape[-2:] == (size, size)
-        else F.interpolate(x, (size, size), mode="bilinear", antialias=True)
-    )
+    if x.shape[-2:] == (size, size):
+        return x
+    return F.interpolate(x, (size, size), mode="bilinear", antialias=True)
 
 # %% ../nbs/00b_images.ipynb #0385c24c
+def _rgb(x):
+    "Images in [-1, 1] with 1 or 3 channels as fastai shows them: [0, 1], 3 channels."
+    return TensorImage((x.detach().float().clamp(-1, 1) + 1) / 2).expand(-1, 3, -1, -1)
+
+
 class ImageData:
     "Images resting as bytes and their labels, indexed by a number or by many at once."
 
@@ -89,7 +96,10 @@ class ImageData:
         y: Tensor,  # class index [n] or attributes [n, k]
         vocab: list,  # the names of the classes or attributes
     ):
-        self.x, self.y, self.vocab, self.c = x, y, vocab, len(vocab)
+        self.x = x
+        self.y = y
+        self.vocab = vocab
+        self.c = len(vocab)
 
     def __len__(self):
         return len(self.x)
@@ -107,29 +117,23 @@ class ImageData:
         return o[0], TitledStr(self.name(o[1]))
 
     def name(self, y):
-        return (
-            self.vocab[int(y)]
-            if y.ndim == 0
-            else ", ".join(v for v, on in zip(self.vocab, y) if on > 0)
-        )
+        if y.ndim == 0:
+            return self.vocab[int(y)]
+        return ", ".join(name for name, on in zip(self.vocab, y) if on > 0)
 
-
-def _rgb(x):
-    return TensorImage((x.detach().float().clamp(-1, 1) + 1) / 2).expand(-1, 3, -1, -1)
-
-
+# %% ../nbs/00b_images.ipynb #fafadb8c
 class BatchDL(TfmdDL):
-    "A fastai DataLoader over data that can be indexed by a whole batch; bytes become floats on the device."
+    "A fastai DataLoader over data that is indexed by whole batches; bytes become floats last."
 
     def __init__(
         self,
         dataset,  # an ImageData or a PairData
-        bs: int = 128,  # images in a batch
+        bs: int = 128,  # images per batch
         shuffle=False,  # another order each epoch?
-        num_workers=0,
-        after_batch=None,
-        do_setup=False,
-        **kwargs,  # as fastai's; workers are not used
+        num_workers=0,  # accepted because fastai passes it; there are never any workers
+        after_batch=None,  # functions of a batch on its device; by default `to_signed`
+        do_setup=False,  # accepted because fastai passes it; there is nothing to set up
+        **kwargs,  # further arguments of fastai's TfmdDL
     ):
         super().__init__(
             dataset,
@@ -142,8 +146,8 @@ class BatchDL(TfmdDL):
         )
 
     def create_batches(self, samps):
-        for i in chunked(samps, self.bs, self.drop_last):
-            yield self.dataset[torch.as_tensor(i)]
+        for indices in chunked(samps, self.bs, self.drop_last):
+            yield self.dataset[torch.as_tensor(indices)]
 
     def decode(self, b):
         return to_cpu(self.dataset.visible(b))
@@ -165,12 +169,13 @@ class PairData(ImageData):
 
     def __getitem__(self, i):
         i = torch.as_tensor(i)
-        i, j = i.unbind(-1) if i.ndim == 2 else (i, i)
-        i, j = i % len(self.x), j % len(self.xt)
-        return (self.x[i], self.xt[j]), self.y[i]
+        source, target = i.unbind(-1) if i.ndim == 2 else (i, i)
+        source = source % len(self.x)
+        target = target % len(self.xt)
+        return (self.x[source], self.xt[target]), self.y[source]
 
     def new_empty(self):
-        return ImageData.new_empty(ImageData(self.x, self.y, self.vocab))
+        return ImageData(self.x, self.y, self.vocab).new_empty()
 
     def visible(self, b):
         return TensorImage(torch.cat([_rgb(x) for x in b[0]], -1)), *b[1:]
@@ -180,8 +185,10 @@ class PairDL(BatchDL):
     "A BatchDL that meets each source index with a target index drawn anew each epoch."
 
     def create_batches(self, samps):
-        pair = torch.tensor(
-            self.rng.sample(range(self.n), self.n) if self.shuffle else range(self.n)
-        )
-        for i in chunked(samps, self.bs, self.drop_last):
-            yield self.dataset[torch.stack([i := torch.as_tensor(i), pair[i]], -1)]
+        targets = range(self.n)
+        if self.shuffle:
+            targets = self.rng.sample(targets, self.n)
+        targets = torch.tensor(targets)
+        for indices in chunked(samps, self.bs, self.drop_last):
+            indices = torch.as_tensor(indices)
+            yield self.dataset[torch.stack([indices, targets[indices]], -1)]

@@ -15,92 +15,146 @@ import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from fastai.torch_core import default_device
 
-from .core import PACKAGE, set_seed, settings
+from .core import BUDGETS, PACKAGE, overrides, set_seed, settings, write_json
 
 # %% ../nbs/00a_results.ipynb #39379c8d
-def _bare(source):
-    "What of Python `source` can change a result: its syntax tree without docstrings and comments."
-    tree = ast.parse(source)
+def _literal_keywords(node):
+    "Name -> syntax tree of a `dict(a=1)` that is written out, or None for anything else."
+    if not isinstance(node, ast.Call) or getattr(node.func, "id", None) != "dict" or node.args:
+        return None
+    keywords = {k.arg: k.value for k in node.keywords}
+    return None if None in keywords else keywords
+
+
+class _AtBudget(ast.NodeTransformer):
+    "Replace each `budget(steps=9, smoke=dict(steps=1))` by what it gives at one budget."
+
+    def __init__(self, budget):
+        self.budget = budget
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if getattr(node.func, "id", None) != "budget" or node.args:
+            return node
+        numbers = {k.arg: k.value for k in node.keywords}
+        changes = numbers.get(self.budget) or ast.Call(ast.Name("dict", ast.Load()), [], [])
+        changes = _literal_keywords(changes)
+        if changes is None or None in numbers:  # not written out: all of the call counts
+            return node
+        numbers |= changes
+        keywords = [ast.keyword(k, v) for k, v in numbers.items() if k not in BUDGETS]
+        return ast.Call(node.func, [], keywords)
+
+# %% ../nbs/00a_results.ipynb #9e555a4b
+def _without_docstrings(tree):
+    "`tree`, with a None wherever a docstring stands."
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(getattr(body[0], "value", None), ast.Constant)
-        ):
-            body[0].value = ast.Constant(None)
-    return ast.unparse(tree)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            first.value = ast.Constant(None)
+    return tree
 
 
-def _fingerprint(*sources):
-    return hashlib.sha256("\n".join(map(_bare, sources)).encode()).hexdigest()[:16]
+def _bare(source, budget):
+    "What of Python `source` can change a result at a budget, as text."
+    tree = _AtBudget(budget).visit(ast.parse(source))
+    return ast.unparse(_without_docstrings(tree))
+
+
+def _fingerprint(*sources, budget="lesson"):
+    "16 hex digits that change when one of the `sources` changes what it computes at a budget."
+    text = "\n".join(_bare(source, budget) for source in sources)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 # %% ../nbs/00a_results.ipynb #ba9dd15e
+def _names(tree):
+    "All plain names in Python source or a syntax tree."
+    tree = ast.parse(tree) if isinstance(tree, str) else tree
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _assigned(node):
+    "The names that a statement at the top of a module defines."
+    if hasattr(node, "name"):
+        return [node.name]
+    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    return [n.id for n in names if isinstance(n.ctx, ast.Store)]
+
+
+class _Module(NamedTuple):
+    "What stands at the top of a genda module."
+
+    defined: dict  # name -> source
+    imported: dict  # name -> (module, name) in genda that it comes from
+    registered: list  # names that a decorator of the module enters into a table
+
+# %% ../nbs/00a_results.ipynb #f5597661
+def _module_file(module):
+    "The file of a genda module: a .py file, or the __init__.py of a folder."
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _absolute(module, node):
+    "The genda module that a relative import in `module` means."
+    parts = module.split(".")
+    up = node.level - (_module_file(module).name == "__init__.py")
+    return ".".join(parts[: len(parts) - up] + ([node.module] if node.module else []))
+
+
 @cache
 def _top(module):
-    "What stands at the top of a genda module: name -> source, name -> where it is imported from, and names that a decorator registers."
-    defined, imported, registered = {}, {}, []
-    for node in ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body:
-        names = (
-            [node.name]
-            if hasattr(node, "name")
-            else [
-                n.id
-                for n in ast.walk(node)
-                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-            ]
-        )
+    "What stands at the top of a genda module."
+    top = _Module({}, {}, [])
+    for node in ast.parse(_module_file(module).read_text(encoding="utf-8")).body:
+        names = _assigned(node)
         if isinstance(node, ast.ImportFrom) and node.level:
-            imported |= {a.asname or a.name: (node.module, a.name) for a in node.names}
+            for alias in node.names:
+                top.imported[alias.asname or alias.name] = (_absolute(module, node), alias.name)
         elif "__all__" not in names:
-            defined |= dict.fromkeys(names, ast.unparse(node))
-        if any(_names(ast.unparse(d)) & set(defined) for d in getattr(node, "decorator_list", [])):
-            registered += names
-    return defined, imported, registered
-
-
-def _names(source):
-    "All plain names in Python `source`."
-    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+            top.defined.update(dict.fromkeys(names, ast.unparse(node)))
+        for decorator in getattr(node, "decorator_list", []):
+            if _names(decorator) & set(top.defined):
+                top.registered.extend(names)
+    return top
 
 # %% ../nbs/00a_results.ipynb #660686e9
+_NO_INFLUENCE = ("show_grid", "animate", "record", "study_row")  # they draw or write
+
+
 def _reached(
     todo,  # pairs (genda module, name)
 ) -> list:  # their sources and all that these use in turn, in a fixed order
-    "What of genda is reached from some names. Drawing cannot change a figure and is left out."
-    found, todo = {}, list(todo)
+    "What of genda is reached from some names, apart from what cannot change a figure."
+    found = {}
+    todo = list(todo)
     while todo:
         module, name = todo.pop()
-        defined, imported, registered = _top(module)
-        if name in imported:
-            todo.append(imported[name])
-        if (
-            name not in defined
-            or (module, name) in found
-            or name in ("show_grid", "animate", "record", "study_row")
-        ):
+        top = _top(module)
+        if name in top.imported:
+            todo.append(top.imported[name])
+        if name not in top.defined or (module, name) in found or name in _NO_INFLUENCE:
             continue
-        found[module, name] = defined[name]
-        todo += [
-            (module, n)
-            for n in (_names(defined[name]) | set(registered)) & (set(defined) | set(imported))
-        ]
-    return [found[k] for k in sorted(found)]
+        found[module, name] = top.defined[name]
+        used = _names(top.defined[name]) | set(top.registered)
+        todo += [(module, n) for n in used if n in top.defined or n in top.imported]
+    return [found[key] for key in sorted(found)]
 
 
 def _imports(source):
     "Pairs (genda module, name) that `source` imports."
-    return [
-        (n.module.split(".")[1], a.name)
-        for n in ast.walk(ast.parse(source))
-        if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("genda.")
-        for a in n.names
-    ]
+    pairs = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("genda."):
+            module = node.module.removeprefix("genda.")
+            pairs += [(module, alias.name) for alias in node.names]
+    return pairs
 
 # %% ../nbs/00a_results.ipynb #1bcc36b0
 def _code(notebook):
@@ -108,53 +162,53 @@ def _code(notebook):
     path = settings().root / "nbs" / f"{notebook}.ipynb"
     if not path.is_file():
         return ""
-    return "\n".join(
-        "".join(c["source"])
-        for c in json.loads(path.read_text(encoding="utf-8"))["cells"]
-        if c["cell_type"] == "code"
-    )
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
 
 
 def code_hash(
     notebook: str,  # its name without ending, as in nbs/
     budget: str | None = None,  # whose numbers count; by default the active one's
 ) -> str:  # 16 hex digits
-    "A fingerprint of a lesson's code cells, the settings that they name and what of genda they reach."
+    "A fingerprint of a lesson's code cells, its numbers at a budget and what of genda it reaches."
+    s = settings(budget)
     code = _code(notebook)
     asked = {n.attr for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Attribute)}
     numbers = {
-        k: v
-        for k, v in sorted(settings(budget).items())
-        if k in asked and isinstance(v, (int, float, tuple))
+        key: value
+        for key, value in sorted(s.items())
+        if key in asked and isinstance(value, (int, float, tuple))
     }
-    return _fingerprint(code, repr(numbers), *_reached(_imports(code)))
+    return _fingerprint(code, repr(numbers), *_reached(_imports(code)), budget=s.budget)
 
 # %% ../nbs/00a_results.ipynb #bc93777f
-def circumstances() -> dict:  # budget, seed, cores, device, processor, versions
+def circumstances() -> dict:  # budget, seed, cores, device, processor, versions; changes if any
     "Under which conditions a figure came about."
     s = settings()
-    return dict(
+    processor = torch.cpu.get_capabilities().get("cpu_name")
+    versions = {name: version(name) for name in ("torch", "fastai", "numpy")}
+    about = dict(
         budget=s.budget,
         seed=s.seed,
         cores=torch.get_num_threads(),
         device=str(default_device()),
-        processor=torch.cpu.get_capabilities().get("cpu_name")
-        or platform.processor()
-        or platform.machine(),
-        versions={k: version(k) for k in ("torch", "fastai", "numpy")}
-        | {"python": platform.python_version()},
+        processor=processor or platform.processor() or platform.machine(),
+        versions=versions | {"python": platform.python_version()},
     )
+    if overrides():
+        about["changes"] = overrides()  # what GENDA_SET changed
+    return about
 
 # %% ../nbs/00a_results.ipynb #2a8afb75
 _start = time.perf_counter()
 
 
-def _write(path, content):
-    "Write JSON beside `path` and rename, so that a kill leaves the old file whole."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+def _may_write(s):
+    "Whether figures may be stored: not those of a changed run among those that are shown."
+    if overrides() and s.results == s.kept:
+        print(f"GENDA_SET is set: nothing is written to {s.results.name}/ (see GENDA_RESULTS)")
+        return False
+    return True
 
 
 def record(
@@ -163,55 +217,58 @@ def record(
 ) -> dict:  # what was written (written only at the lesson and full budgets)
     "Write a lesson's figures to results/, with what is needed to judge and repeat them."
     s = settings()
-    r = dict(
+    result = dict(
         notebook=notebook,
         figures=figures,
         seconds=round(time.perf_counter() - _start, 1),
         **circumstances(),
         code=code_hash(notebook),
     )
-    if s.budget in ("lesson", "full"):
-        _write(s.results / f"{notebook}.json", r)
-    return r
+    if s.budget in ("lesson", "full") and _may_write(s):
+        write_json(s.results / f"{notebook}.json", result)
+    return result
 
 # %% ../nbs/00a_results.ipynb #033b190c
+def _row_code(notebook, fn, budget):
+    "A fingerprint of a row's function and what of genda it reaches."
+    origin = {name: module for module, name in _imports(_code(notebook))}
+    own = notebook.partition("_")[2]  # the module that the notebook exports
+    if _module_file(own).is_file():
+        origin |= dict.fromkeys(_top(own).defined, own)
+    source = inspect.getsource(fn)
+    used = [(origin[name], name) for name in _names(source) if name in origin]
+    return _fingerprint(source, *_reached(used), budget=budget)
+
+
+def _stored_row(s, file):
+    "A row from this run's results, else from those that came with the course, else None."
+    for folder in (s.results, s.kept):
+        path = folder / file
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))
+    return None
+
+# %% ../nbs/00a_results.ipynb #a49e901d
 def study_row(
     notebook: str,  # the lesson that the row belongs to
     name: str,  # the row's own name, a file name
     fn,  # the function that makes the row: fn(**kwargs) -> dict of figures
     **kwargs,  # what it is called with, stored beside the figures
 ):  # the row as a dict with key `stale`, or None where it was not run yet
-    "One row of a long table: stored when it exists, run at the study and full budgets when it does not."
+    "A row of a long table: as stored, or run and stored at the study and full budgets."
     s = settings()
     file = Path("study", notebook, f"{name}.json")
-    path = s.results / file
-    own, where = (
-        notebook.partition("_")[2],
-        {name: module for module, name in _imports(_code(notebook))},
-    )
-    if (PACKAGE / f"{own}.py").is_file():
-        where |= dict.fromkeys(_top(own)[0], own)
-    source = inspect.getsource(fn)
-    code = _fingerprint(source, *_reached((where[k], k) for k in _names(source) if k in where))
-    row = next(
-        (json.loads(p.read_text(encoding="utf-8")) for p in (path, s.kept / file) if p.is_file()),
-        None,
-    )
-    if row and (
-        s.budget not in ("study", "full") or (row["code"], row["kwargs"]) == (code, kwargs)
-    ):
-        return dict(row, stale=row["code"] != code)
+    row = _stored_row(s, file)
     if s.budget not in ("study", "full"):
-        return None
+        return row and dict(row, stale=row["code"] != _row_code(notebook, fn, row["budget"]))
+    code = _row_code(notebook, fn, s.budget)
+    if row and row["code"] == code and row["kwargs"] == kwargs:
+        return dict(row, stale=False)
     set_seed()
     start = time.perf_counter()
     figures = fn(**kwargs)
-    row = dict(
-        kwargs=kwargs,
-        figures=figures,
-        seconds=round(time.perf_counter() - start, 1),
-        **circumstances(),
-        code=code,
-    )
-    _write(path, row)
+    seconds = round(time.perf_counter() - start, 1)
+    row = dict(kwargs=kwargs, figures=figures, seconds=seconds, **circumstances(), code=code)
+    if _may_write(s):
+        write_json(s.results / file, row)
     return dict(row, stale=False)

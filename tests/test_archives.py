@@ -1,0 +1,141 @@
+"Archives, pickles, arrays and class folders that are hostile or broken are refused by name."
+
+import pickle
+import shutil
+from functools import partial
+from io import BytesIO
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genda.core import settings
+from genda.files import DataError
+from genda.formats import (
+    _inside,
+    find,
+    kept,
+    plain_pickle,
+    read_arrays,
+    read_batches,
+    read_classes,
+)
+
+INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
+
+
+class Trick:
+    def __reduce__(self):
+        return print, ("this line was printed by a data file",)
+
+
+TRICK = pickle.dumps({"data": Trick()})
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "a/../../x", "a\\..\\..\\x", "C:/x"])
+def test_names_that_lead_out_are_refused(name):
+    with pytest.raises(DataError, match="leads out"):
+        _inside("a.zip", name)
+
+
+def test_dots_inside_a_name_are_harmless():
+    assert _inside("a.zip", "a/b..c/..d.png") == "a/b..c/..d.png"
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (TRICK, "it asks for builtins.print"),
+        (pickle.dumps(np.arange(4.0), 2), "something else than bytes"),
+        (pickle.dumps(np.zeros((2, 3), np.uint8), 5), "_frombuffer"),
+    ],
+    ids=["function", "floats", "protocol 5"],
+)
+def test_pickles_of_anything_but_bytes_are_refused(content, said, capsys):
+    with pytest.raises(pickle.UnpicklingError, match=said):
+        plain_pickle(content)
+    assert capsys.readouterr().out == "", "nothing was called"
+
+
+@pytest.fixture
+def batches(tmp_path):
+    "A folder with one batch of six images in CIFAR's format."
+    data = np.arange(6 * 3072).reshape(6, 3072).astype(np.uint8)
+    (tmp_path / "one").write_bytes(pickle.dumps(dict(data=data, labels=list(range(6))), 2))
+    return tmp_path
+
+
+def test_a_missing_batch_and_a_label_outside_are_named(batches):
+    with pytest.raises(DataError, match="lacks two"):
+        read_batches(batches, ["one", "two"], 10)
+    with pytest.raises(ValueError, match=r"one: .*labels from 0 to 2"):
+        read_batches(batches, ["one"], 3)
+
+
+def test_a_batch_that_is_a_program_or_cut_short_is_named(batches):
+    content = (batches / "one").read_bytes()
+    for spoilt in (TRICK, content[:1000]):
+        (batches / "one").write_bytes(spoilt)
+        with pytest.raises(ValueError, match="one: UnpicklingError"):
+            read_batches(batches, ["one"], 10)
+
+
+def test_arrays_that_lack_something_are_named(tmp_path):
+    images = np.zeros((6, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "half.npz", x=images)
+    with pytest.raises(DataError, match="lacks y: it holds x"):
+        read_arrays(tmp_path / "half.npz", "x", "y")
+    for x, y in ((images, np.arange(5)), (images + 0.5, np.arange(6)), (images, np.ones(6))):
+        np.savez(tmp_path / "odd.npz", x=x, y=y)
+        with pytest.raises(DataError, match="wanted uint8"):
+            read_arrays(tmp_path / "odd.npz", "x", "y")
+    np.savez(tmp_path / "trick.npz", x=images, y=np.array([Trick()]))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        read_arrays(tmp_path / "trick.npz", "x", "y")
+
+
+def png(color):
+    b = BytesIO()
+    Image.new("RGB", (8, 8), color).save(b, "PNG")
+    return b.getvalue()
+
+
+@pytest.mark.parametrize(
+    "spoil, names, said",
+    [
+        ({"top/Photo/cat/2.png": png("red")[:40]}, ["cat", "dog"], "cat/2.png is no image"),
+        ({}, ["cat"], "unknown class, not one of cat"),
+        ({}, ["cat", "dog", "owl"], "1 of 3 folders photo/<class> are empty or missing: owl"),
+    ],
+    ids=["broken image", "unknown class", "empty class"],
+)
+def test_a_published_set_with_holes_is_refused(tmp_path, spoil, names, said):
+    files = {f"top/Photo/{kind}/{i}.png": png("blue") for kind in ("cat", "dog") for i in range(3)}
+    with ZipFile(tmp_path / "set.zip", "w") as z:
+        for name, content in (files | spoil).items():
+            z.writestr(name, content)
+    with pytest.raises(DataError, match=said):
+        read_classes(tmp_path / "set.zip", "photo", names, 8)
+
+
+def test_what_is_kept_follows_the_file_and_a_broken_file_is_named(tmp_path, monkeypatch):
+    (tmp_path / "settings.ini").write_text(INI)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GENDA_DATA", raising=False)
+    path = settings().data / "formats" / "some.npz"
+    path.parent.mkdir(parents=True)
+    images, labels = np.zeros((6, 8, 8, 3), np.uint8), np.arange(6)
+    np.savez(path, x=images, y=labels)
+    read = partial(read_arrays, path, "x", "y")
+    assert len(kept("some", [path], read)[1]) == 6
+    shutil.copy(path, tmp_path / "copy.npz")
+    np.savez(path, x=images[:5], y=labels[:5])
+    assert len(kept("some", [path], read)[1]) == 5
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"some\.npz cannot be read"):
+        kept("some", [path], read)
+    assert path.exists()
+    with pytest.raises(DataError, match=r"some\.npz is damaged"):
+        kept("some", [path], read, again=True)
+    assert not path.exists() and find("nowhere", "formats/some.npz") is None

@@ -1,0 +1,113 @@
+"Settings are read once, and again when anything that they depend on has changed."
+
+import os
+from pathlib import Path
+
+import pytest
+from fastcore.xdg import xdg_cache_home
+
+from genda import core
+from genda.core import budget, replace_file, settings
+
+INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = {}\nbudget = lesson\n"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "settings.ini").write_text(INI.format(1))
+    monkeypatch.chdir(tmp_path)
+    for name in ("GENDA_BUDGET", "GENDA_DATA", "GENDA_RESULTS", "GENDA_SET"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_the_file_is_read_once(project, monkeypatch):
+    reads = []
+    read = core._read_settings
+    monkeypatch.setattr(core, "_read_settings", lambda *a: reads.append(a) or read(*a))
+    assert [settings().seed for _ in range(5)] == [1] * 5
+    assert len(reads) == 1
+
+
+def test_a_changed_file_is_read_again(project):
+    assert settings().seed == 1
+    (project / "settings.ini").write_text(INI.format(2))
+    os.utime(project / "settings.ini", ns=(1, 1))  # also where the clock of the disk is coarse
+    assert settings().seed == 2
+
+
+def test_the_environment_counts_at_each_call(project, monkeypatch):
+    assert settings().budget == "lesson" and settings().data_dirs == [project / "data"]
+    monkeypatch.setenv("GENDA_BUDGET", "smoke")
+    monkeypatch.setenv("GENDA_DATA", str(project / "mine"))
+    monkeypatch.setenv("GENDA_RESULTS", str(project / "apart"))
+    s = settings()
+    assert s.budget == "smoke" and s.data_dirs == [project / "mine", project / "data"]
+    assert (s.results, s.kept) == (project / "apart", project / "results")
+
+
+def test_relative_folders_follow_the_working_folder(project, monkeypatch):
+    monkeypatch.setenv("GENDA_DATA", "mine")
+    assert settings().data_dirs[0] == project / "mine"
+    (project / "below").mkdir()
+    monkeypatch.chdir(project / "below")
+    assert settings().data_dirs[0] == project / "below" / "mine"
+    assert settings().root == project
+
+
+def test_a_nearer_file_is_found_when_it_appears(project, monkeypatch):
+    (project / "below").mkdir()
+    monkeypatch.chdir(project / "below")
+    assert settings().seed == 1
+    (project / "below" / "settings.ini").write_text(INI.format(3))
+    assert settings().seed == 3
+
+
+def test_who_changes_the_answer_changes_only_a_copy(project):
+    s = settings()
+    s.seed = 7
+    s.data_dirs.append("elsewhere")
+    assert settings().seed == 1 and settings().data_dirs == [project / "data"]
+
+
+def test_away_from_any_project_the_packed_copy_answers(project):
+    (project / "settings.ini").write_text("[DEFAULT]\nlib_name = other\n")  # not ours
+    s = settings()
+    assert s.root == xdg_cache_home() / "genda"
+    assert s.data == (xdg_cache_home() / "genda" / "data").resolve()
+    assert s.seed == 42
+
+
+def test_a_budget_without_a_section_is_a_budget(project, monkeypatch):
+    monkeypatch.setenv("GENDA_BUDGET", "study")
+    assert budget(steps=9, study=dict(steps=3)).steps == 3
+
+
+def test_a_value_without_a_name_is_no_override(project, monkeypatch):
+    for text in ("5", "steps", "steps=", "steps=x", "a=1)+(2"):
+        monkeypatch.setenv("GENDA_SET", text)
+        with pytest.raises(ValueError, match="write it as"):
+            budget(steps=9)
+
+
+def test_an_interrupted_file_leaves_the_old_one(tmp_path):
+    path = tmp_path / "made" / "file.txt"
+    with replace_file(path) as part:
+        part.write_text("old")
+        assert not path.exists() and part.suffix == ".part"
+    with pytest.raises(KeyboardInterrupt), replace_file(path) as part:
+        part.write_text("ne")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and list(path.parent.iterdir()) == [path]
+
+
+def test_an_animation_is_written_whole_or_not_at_all(tmp_path):
+    import torch
+
+    frames = torch.zeros(3, 2, 1, 8, 8)
+    for ending in (".gif", ".webp"):
+        core.animate(frames, path=tmp_path / f"film{ending}")
+        assert core.Image.open(tmp_path / f"film{ending}").format == ending[1:].upper()
+    with pytest.raises(ValueError, match=r"one of [.]webp, [.]gif"):
+        core.animate(frames, path=Path(tmp_path, "film.mov"))
+    assert len(list(tmp_path.iterdir())) == 2
