@@ -51,7 +51,7 @@ def wishes(
     y = torch.tensor([lookup("class", word, numbers) for word in words])
     return y if n is None else y[torch.arange(n) % len(y)]
 
-# %% ../nbs/14_cli.ipynb #24826cd5
+# %% ../nbs/14_cli.ipynb #4dfd7071
 def _word(path):
     "A path as a shell takes it."
     return f'"{path}"' if " " in str(path) else str(path)
@@ -88,7 +88,7 @@ def network(
         )
     return model, card
 
-# %% ../nbs/14_cli.ipynb #6cc3b057
+# %% ../nbs/14_cli.ipynb #3ed038a7
 def _check_options(label, n, sampler, eta, guidance, seed, ncols, zoom):
     "ValueError for numbers that make no sense, or that the sampler cannot use."
     if eta and sampler != "ddim":
@@ -196,7 +196,7 @@ _CHANGES = dict(  # what the other budgets change
     ),
 )
 
-# %% ../nbs/14_cli.ipynb #2e890e31
+# %% ../nbs/14_cli.ipynb #494fcd41
 def _measure(data, size):
     "Side, channels, the labels to train with and how many to validate with; ValueError if unfit."
     from genda.data import load_raw
@@ -212,7 +212,7 @@ def _measure(data, size):
         )
     return w, x.shape[1], y, held
 
-
+# %% ../nbs/14_cli.ipynb #d4100830
 def _plan(data, budget, size):
     "What a training will do, in numbers that a JSON file can keep."
     from genda.core import settings
@@ -251,7 +251,7 @@ def _plan(data, budget, size):
         decay=r["decay"],
     )
 
-# %% ../nbs/14_cli.ipynb #c69207cd
+# %% ../nbs/14_cli.ipynb #2e3ec3d8
 def _old_plan(file):
     "The plan of a training that was stopped, or CliError."
     if not file.is_file():
@@ -362,7 +362,7 @@ def _handout(path):
             cell.update(source=["# your solution"], outputs=[], metadata={})
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
-# %% ../nbs/14_cli.ipynb #94c3453f
+# %% ../nbs/14_cli.ipynb #414066fb
 def lab(
     folder: Path,  # where to; files that are already there are kept
     solutions: bool = True,  # leave the solutions of the exercises out
@@ -446,7 +446,7 @@ def data(
         "Your own: genda train --data FOLDER"
     )
 
-
+# %% ../nbs/14_cli.ipynb #9e6fdee2
 def zoo(
     name: str | None = None,  # a network whose card to show
 ):
@@ -492,7 +492,7 @@ COMMANDS = {  # name -> the function, examples
     "zoo": (zoo, ["genda zoo", "genda zoo --name digits"]),
 }
 
-# %% ../nbs/14_cli.ipynb #960ae25b
+# %% ../nbs/14_cli.ipynb #63fd97e3
 class _Parser(ArgumentParser):
     def error(self, message):
         self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
@@ -548,7 +548,7 @@ def _run(f, options):
     except Exception as e:
         return 1, _message(e)
 
-
+# %% ../nbs/14_cli.ipynb #b24de629
 def main(
     argv: list | None = None,  # the words behind `genda`; by default those of the shell
 ) -> int:  # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted

@@ -29,7 +29,7 @@ class Residual(nn.Module):
     def forward(self, x):
         return x + self.body(x)
 
-# %% ../nbs/04d_photo_judges.ipynb #a2f07c72
+# %% ../nbs/04d_photo_judges.ipynb #374e0095
 def photo_net(
     channels: int = 3,  # of the images
     outputs: int = 10,  # classes or attributes

@@ -78,7 +78,7 @@ def _cifar(name, cls, names, split):
     x, y = kept(name, [path], make, part, again=path.name == cls.filename)
     return carve(x, y, split, published=True)
 
-# %% ../nbs/01e_photos.ipynb #578edb86
+# %% ../nbs/01e_photos.ipynb #80962ea3
 def _register_cifar(name, cls, names, instead):
     "Add one of the two sets to the catalogue."
     register(
@@ -111,7 +111,7 @@ def _numbers_source():
 def _numbers_licence():
     return SETS["mnistm"].licence()
 
-
+# %% ../nbs/01e_photos.ipynb #9187aa96
 @register(
     "mnistm100",
     "generated",
@@ -166,7 +166,7 @@ def _svhn_arrays(path, part):
         raise ValueError(f"X {d.data.dtype} {d.data.shape} with {len(d.labels)} labels")
     return d.data, d.labels
 
-# %% ../nbs/01e_photos.ipynb #21a8bfd2
+# %% ../nbs/01e_photos.ipynb #6bba7a37
 @register(
     "svhn",
     "download",
@@ -212,7 +212,7 @@ def _read_parts(path):
             raise DataError(f"{path}: line {i} is not a name and 0, 1 or 2")
     return dict(rows)
 
-# %% ../nbs/01e_photos.ipynb #4c92b4b4
+# %% ../nbs/01e_photos.ipynb #567d973a
 def read_attributes(
     # list_attr_celeba.txt: a line with the count, a line with forty names,
     # then one line per image: a file name and forty times 1 or -1
@@ -277,7 +277,7 @@ def _face(images, name, content, size, crop):
     except Exception as e:
         raise DataError(f"{images}: {name} is no aligned face that can be read ({e})") from None
 
-# %% ../nbs/01e_photos.ipynb #89c29733
+# %% ../nbs/01e_photos.ipynb #6c5176e4
 def read_celeba(
     images,  # the folder or the zip of images
     rows,  # list_attr_celeba.txt
@@ -332,7 +332,7 @@ def _celeba_files(folder=None):
     arrays = None if images or folder else find("celeba64.npz", "celeba.npz")
     return arrays, images, first(_ROWS), first(_PARTS)
 
-
+# %% ../nbs/01e_photos.ipynb #fe0b11c5
 def _celeba_fetch(name):
     "One file of CelebA from Google Drive, or how to put it there by hand."
     dest = settings().data / "celeba" / name
@@ -358,7 +358,7 @@ def _celeba_ready():
     arrays, images, rows, _ = _celeba_files()
     return bool(arrays or (images and rows))
 
-# %% ../nbs/01e_photos.ipynb #094ef139
+# %% ../nbs/01e_photos.ipynb #aaa44a4e
 def _celeba_arrays(path):
     "Images and attributes [n, 40] of 0 and 1 from a file of arrays."
     x, y = read_arrays(path, "x", "attr")
@@ -372,7 +372,7 @@ def _celeba_arrays(path):
         )
     return x, (y > 0).astype(np.uint8)
 
-
+# %% ../nbs/01e_photos.ipynb #72973092
 def _celeba_images(split, size, crop, folder):
     "A split of CelebA from its images, fetched where they are not here."
     lookup("crop", crop, CROPS)
@@ -389,7 +389,7 @@ def _celeba_images(split, size, crop, folder):
     x, y = kept("celeba", files, make, parts and split, size, crop)
     return (x, y) if parts else carve(x, y, split)
 
-
+# %% ../nbs/01e_photos.ipynb #0308663e
 @register(
     "celeba",
     "download",
@@ -451,7 +451,7 @@ FAMILIES = dict(  # domains: name -> (its folder, images that were published)
     ),
 )
 
-# %% ../nbs/01e_photos.ipynb #e4512b05
+# %% ../nbs/01e_photos.ipynb #6898701d
 def _domain(family, group, split, size=64, folder=None):
     "A split of one domain; DataError says how to put the family in place."
     f = FAMILIES[family]
@@ -477,7 +477,7 @@ def _family_ready(family):
     "Whether a family is here."
     return find(*FAMILIES[family].places) is not None
 
-
+# %% ../nbs/01e_photos.ipynb #e6fee119
 def _register_family(family):
     "Add the domains of a family to the catalogue."
     f = FAMILIES[family]
@@ -499,7 +499,7 @@ def _register_family(family):
 _register_family("pacs")
 _register_family("officehome")
 
-# %% ../nbs/01e_photos.ipynb #ab9917e2
+# %% ../nbs/01e_photos.ipynb #81536471
 from itertools import permutations
 
 import pandas as pd
@@ -530,7 +530,7 @@ def _same_images(source, target):
         return True
     return (source, target) == ("mnistm", "mnist5k") and digits() == "mnist"
 
-
+# %% ../nbs/01e_photos.ipynb #e94567ae
 def pair_sets(
     name: str,  # 'mnist-usps', or with a family in front 'pacs photo-sketch'
 ) -> tuple:  # the names of source and target; ValueError says what is unknown or differs
@@ -544,7 +544,7 @@ def pair_sets(
         )
     return source, target
 
-# %% ../nbs/01e_photos.ipynb #17811a56
+# %% ../nbs/01e_photos.ipynb #d6364d0b
 def pair_dls(
     name: str,  # a pair as `pair_sets` takes it, such as 'mnist-usps'
     bs: int = 128,  # images of each domain in a batch
@@ -560,7 +560,7 @@ def pair_dls(
             "or pair_dls('faces avataaars-peeps')."
         ) from None
 
-# %% ../nbs/01e_photos.ipynb #50fb20da
+# %% ../nbs/01e_photos.ipynb #0c774a74
 def pairs() -> pd.DataFrame:  # name, source, target, classes, and ready: are both here?
     "Every two sets that make a pair."
     rows = []

@@ -80,7 +80,7 @@ def _plain_png(file):
     "Whether a file name is one of a .png, without a folder."
     return Path(file).name == file and "\\" not in file and file.endswith(".png")
 
-# %% ../nbs/01d_shapes.ipynb #f3d5da9d
+# %% ../nbs/01d_shapes.ipynb #6b8d0321
 def read_lists(
     path,  # a JSON file: {file name: [names]} or [[names], ...]
 ) -> tuple:  # file names (None where there are none), lists of names; DataError says what is wrong
@@ -135,7 +135,7 @@ def _published_scenes(path):
     kin = [numbers.setdefault(file.rsplit("_", 1)[0], len(numbers)) for file in files]
     return lists, np.array(kin)
 
-# %% ../nbs/01d_shapes.ipynb #d96d7b45
+# %% ../nbs/01d_shapes.ipynb #a493d96b
 def scenes(
     n: int | None = None,  # only the first so many scenes, by default all 6,003
 ) -> tuple:  # lists of names, one per picture; the number of each picture's scene
@@ -176,7 +176,7 @@ def shares(
         visible.append((nearest == i).sum() / max(1, outline))
     return np.array(visible)
 
-
+# %% ../nbs/01d_shapes.ipynb #28ff965b
 def framed(
     scene,  # a Scene
     thing,  # a Thing
@@ -187,7 +187,7 @@ def framed(
     reach = half(thing) * dict(sphere=1, cylinder=2, cube=3)[thing.shape] ** 0.5
     return bool(max(abs(x), abs(y)) + reach * (1 + LENS**2) ** 0.5 <= z * LENS)
 
-# %% ../nbs/01d_shapes.ipynb #7c1e0df4
+# %% ../nbs/01d_shapes.ipynb #802c4cf4
 def _far_enough(scene, thing):
     "Whether the footprint of a thing keeps its distance from all others."
     for other in scene.things:
@@ -207,7 +207,7 @@ def _add(scene, name, rng):
             return larger
     raise ValueError(f"no room for {name} beside {len(scene.things)} other things")
 
-
+# %% ../nbs/01d_shapes.ipynb #03b19582
 def draw_scene(
     names: list,  # names of kinds, as in NAMES; ValueError where there is no room for one
     # a number or a list of numbers: the same seed begins the same scene, whatever follows
@@ -272,7 +272,7 @@ def _source():
         "stands in for i-CLEVR (El-Nouby et al. 2019)"
     )
 
-# %% ../nbs/01d_shapes.ipynb #c3832472
+# %% ../nbs/01d_shapes.ipynb #13c1fdd1
 @register("shapes", "generated", 18_009, 64, 24, _source, "Apache-2.0", names=NAMES)
 def _shapes(split, size=64, scene_seed=0, n_scenes=None):
     lists, kin = scenes(n_scenes)
@@ -327,7 +327,7 @@ def _check_numbering(path):
     if not same:
         raise DataError(f"{path} does not number the 24 objects of i-CLEVR in their order")
 
-
+# %% ../nbs/01d_shapes.ipynb #12967877
 def _picture_paths(folder, files):
     "Where the pictures lie, in images/ or beside the label files; DataError names missing ones."
     paths = []
@@ -350,7 +350,7 @@ def _sound_square(path, size, crop):
     except Exception as e:
         raise DataError(f"{path} is damaged ({type(e).__name__}: {e})") from None
 
-# %% ../nbs/01d_shapes.ipynb #7cd5d406
+# %% ../nbs/01d_shapes.ipynb #351a7973
 def read_iclevr(
     folder,  # with train.json, and the pictures in images/ or beside it; objects.json is compared
     split: str = "train",  # 'train', 'valid' or 'test', split 8:1:1 by scene
@@ -377,7 +377,7 @@ def read_iclevr(
     kin = np.unique(scene, return_inverse=True)[1]
     return by_scene(x, y, kin, split)
 
-# %% ../nbs/01d_shapes.ipynb #23d49bbe
+# %% ../nbs/01d_shapes.ipynb #798cdc57
 def _folder():
     "The folder iclevr, one with pictures before one without."
     folders = [path for path in search("iclevr") if path.is_dir()]
