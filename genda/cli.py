@@ -26,188 +26,268 @@ def wishes(
     label: str,  # classes as digits or with commas; or attributes with commas
     card: dict,  # of the network
     n: int | None = None,  # images; by default one for each class, or 16
-):  # classes [n], or attributes [n, k] of -1 and 1
+):  # classes [n], or attributes [n, k] of -1 and 1; ValueError names what is unknown
     "The condition that a label spells."
     import torch
 
     from genda.core import lookup
 
-    net, words = (
-        card["net"],
-        [w.strip() for w in label.split(",")]
-        if "," in label or not label.isdigit()
-        else list(label),
-    )
-    if attributes := net.get("attributes") and card["attributes"]:
-        on = [lookup("attribute", w, dict.fromkeys(attributes)) or w for w in words if w]
-        return torch.tensor([[1.0 if a in on else -1.0 for a in attributes]] * (n or 16))
+    net = card["net"]
+    if "," in label or not label.isdigit():
+        words = [word.strip() for word in label.split(",")]
+    else:
+        words = list(label)
+    attributes = net.get("attributes") and card["attributes"]
+    if attributes:
+        active = [word for word in words if word]
+        for word in active:
+            lookup("attribute", word, dict.fromkeys(attributes))
+        row = [1.0 if attribute in active else -1.0 for attribute in attributes]
+        return torch.tensor([row] * (n or 16))
     if not net.get("classes"):
         raise ValueError(f"{card['name']!r} was trained without labels: leave --label out")
-    names = {str(name): i for i, name in enumerate(card.get("classes") or range(net["classes"]))}
-    y = torch.tensor([lookup("class", w, names) for w in words])
+    classes = card.get("classes") or range(net["classes"])
+    numbers = {str(name): i for i, name in enumerate(classes)}
+    y = torch.tensor([lookup("class", word, numbers) for word in words])
     return y if n is None else y[torch.arange(n) % len(y)]
 
-
+# %% ../nbs/14_cli.ipynb #4dfd7071
 def _word(path):
-    return f'"{path}"' if " " in str(path) else str(path)  # as a shell takes it
+    "A path as a shell takes it."
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
+def _own_network(folder):
+    "The network that `train` left in a folder, and its card."
+    from genda.core import load_weights
+    from genda.unet import make_net
+
+    if not (Path(folder) / "model.safetensors").is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no trained network yet: genda train --resume {_word(folder)}"
+        )
+    state, card = load_weights("model", folder)
+    model = make_net(**card["net"])
+    model.load_state_dict(state)
+    return model, card
 
 
 def network(
-    name: str,  # an entry of the zoo, or a folder that `train` filled; others raise ValueError or FileNotFoundError
-) -> tuple:  # the network, its card
+    name: str,  # an entry of the zoo, or a folder that `train` filled
+) -> tuple:  # the network, its card; ValueError or FileNotFoundError where there is none
     "A network that draws, and its card."
-    from genda.core import load_weights
-    from genda.unet import make_net
-    from genda.zoo import load_model
-
-    if (own := Path(name).is_dir()) and not (Path(name) / "model.safetensors").is_file():
-        raise FileNotFoundError(
-            f"{name} holds no trained network yet: genda train --resume {_word(name)}"
-        )
-    if own:
-        state, card = load_weights("model", name)
-        model = make_net(**card["net"])
-        model.load_state_dict(state)
+    if Path(name).is_dir():
+        model, card = _own_network(name)
     else:
+        from genda.zoo import load_model
+
         model, card = load_model(name)
     if "process" not in card:
-        raise ValueError(f"{name!r} is a judge and draws nothing: genda zoo lists what there is")
+        raise ValueError(
+            f"{name!r} is an evaluator and draws nothing: genda zoo lists what there is"
+        )
     return model, card
 
-# %% ../nbs/14_cli.ipynb #0a13f909
-def sample(
-    model: str = "digits",  # a network of the zoo (genda zoo lists them), or the folder of a genda train
-    label: str
-    | None = None,  # what to draw: classes, as 0123456789 or with commas, or attributes with commas; by default any
-    n: int | None = None,  # images; by default one for each class in --label, else 16
-    sampler: str = "ddim",  # ddim, heun, dpm or ddpm
-    steps: int = 20,  # strides of the walk
-    eta: float = 0.0,  # fresh noise in each stride, 0 to 1; for ddim
-    guidance: float = 0.0,  # w, how hard to insist on the label: 0 as it was learned, more is harder, -1 not at all
-    seed: int = 0,  # the same seed draws the same images
-    out: Path = Path(
-        "samples.png"
-    ),  # .png or .jpg for a picture, .gif or .webp for an animation of the walk
-    ncols: int = 10,  # images in a row
-    zoom: int = 4,  # screen pixels an image pixel
-):
-    "Draw images with a trained network."
-    from genda.core import animate, lookup
-
-    lookup("kind of picture", out.suffix, dict.fromkeys((".png", ".jpg", ".gif", ".webp")))
-    import torch
-    import torch.nn.functional as F
-
-    from genda.contest import card_process
-    from genda.ddim import ddim, dpm, heun
-    from genda.ddpm import ddpm, denoiser
-    from genda.guidance import cfg
-    from genda.widgets import sheet
-
-    walk, extra = (
-        lookup("sampler", sampler, dict(ddim=ddim, heun=heun, dpm=dpm, ddpm=ddpm)),
-        dict(eta=eta) if sampler == "ddim" else {},
-    )
-    if eta and not extra:
+# %% ../nbs/14_cli.ipynb #3ed038a7
+def _check_options(label, n, sampler, eta, guidance, seed, ncols, zoom):
+    "ValueError for numbers that make no sense, or that the sampler cannot use."
+    if eta and sampler != "ddim":
         raise ValueError(f"--eta is for ddim, not for {sampler}")
     if guidance and (label is None or not abs(guidance) < float("inf")):
-        raise ValueError(f"--guidance {guidance}: a number, and a --label to insist on, are wanted")
+        raise ValueError(f"--guidance {guidance}: a number, and a --label to guide to, are wanted")
     if min(1 if n is None else n, ncols, zoom) < 1 or not 0 <= seed < 2**63:
         raise ValueError("--n, --ncols and --zoom are at least 1, --seed is 0 to 2**63 - 1")
-    (net, card), gen = network(model), torch.Generator().manual_seed(seed)
-    y = None if label is None else wishes(label, card, n)
-    process, size = card_process(card), card.get("size", 28)
-    device = next(net.parameters()).device
-    xT = process.prior(
-        (len(y) if y is not None else n or 16, card["net"]["in_channels"], size, size),
-        generator=gen,
-    ).to(device)
-    denoise = denoiser(net, process, card["predict"], y if y is None else y.to(device))
-    frames = [
-        f.xt.cpu()
-        for f in walk(
-            cfg(denoise, guidance) if guidance else denoise,
-            process,
-            xT,
-            steps,
-            generator=gen,
-            **extra,
-        )
-    ]
+
+
+def _write_picture(frames, out, ncols, zoom):
+    "The last of the batches of images as a picture, or all of them as an animation."
+    import torch.nn.functional as F
+
+    from genda.core import animate
+    from genda.widgets import sheet
+
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix in (".gif", ".webp"):
         animate([F.interpolate(x, scale_factor=zoom) for x in frames], ncols, path=out)
     else:
         sheet(frames[-1], ncols, zoom).save(out)
+
+# %% ../nbs/14_cli.ipynb #0a13f909
+def sample(
+    # a network of the zoo (genda zoo lists them), or the folder of a genda train
+    model: str = "digits",
+    # what to draw: classes, as 0123456789 or with commas, or attributes with commas;
+    # by default any
+    label: str | None = None,
+    n: int | None = None,  # images; by default one for each class in --label, else 16
+    sampler: str = "ddim",  # ddim, heun, dpm or ddpm
+    steps: int = 20,  # how many steps the sampler takes
+    eta: float = 0.0,  # stochasticity: fresh noise in each step, 0 to 1; for ddim
+    # w, the guidance weight: 0 is no guidance, more follows the label harder, -1 ignores it
+    guidance: float = 0.0,
+    seed: int = 0,  # the same seed draws the same images
+    # .png or .jpg for a picture, .gif or .webp for an animation of the sampling trajectory
+    out: Path = Path("samples.png"),
+    ncols: int = 10,  # images in a row
+    zoom: int = 4,  # screen pixels per image pixel
+):
+    "Draw images with a trained network."
+    from genda.core import lookup
+
+    lookup("kind of picture", out.suffix, dict.fromkeys((".png", ".jpg", ".gif", ".webp")))
+    import torch
+
+    from genda.contest import card_process
+    from genda.ddim import ddim, dpm, heun
+    from genda.ddpm import ddpm, denoiser
+    from genda.guidance import cfg
+
+    draw = lookup("sampler", sampler, dict(ddim=ddim, heun=heun, dpm=dpm, ddpm=ddpm))
+    _check_options(label, n, sampler, eta, guidance, seed, ncols, zoom)
+    net, card = network(model)
+    generator = torch.Generator().manual_seed(seed)
+    y = None if label is None else wishes(label, card, n)
+    count = (n or 16) if y is None else len(y)
+    process = card_process(card)
+    size = card.get("size", 28)
+    device = next(net.parameters()).device
+    shape = (count, card["net"]["in_channels"], size, size)
+    xT = process.prior(shape, generator=generator).to(device)
+    denoise = denoiser(net, process, card["predict"], y if y is None else y.to(device))
+    if guidance:
+        denoise = cfg(denoise, guidance)
+    extra = dict(eta=eta) if sampler == "ddim" else {}
+    trajectory = draw(denoise, process, xT, steps, generator=generator, **extra)
+    frames = [frame.xt.cpu() for frame in trajectory]
+    _write_picture(frames, out, ncols, zoom)
     print(f"{len(xT)} images in {out}")
 
 # %% ../nbs/14_cli.ipynb #eceeb0b4
-def _plan(data, budget, size):
-    "What a training will do, in numbers that a JSON file can keep."
-    from genda.core import settings
+_RECIPE = dict(  # of lesson 05, at the lesson budget
+    steps=1000,  # of the process
+    channels=(48, 96),
+    bs=48,
+    lr=0.005,
+    drop=0.05,  # share of labels dropped
+    decay=0.995,  # of the averaged weights
+    train=49_000,  # images to train with
+    valid=1000,  # images to validate with
+    images=196_000,  # images that the network sees, repeats counted
+)
+_CHANGES = dict(  # what the other budgets change
+    smoke=dict(
+        steps=100,
+        channels=(16, 32),
+        bs=50,
+        lr=0.006,
+        decay=0.9,
+        train=2000,
+        valid=100,
+        images=4000,
+    ),
+    full=dict(
+        channels=(64, 128),
+        bs=128,
+        lr=0.006,
+        decay=0.9995,
+        train=55_000,
+        valid=5000,
+        images=3_000_000,
+    ),
+)
+
+# %% ../nbs/14_cli.ipynb #494fcd41
+def _measure(data, size):
+    "Side, channels, the labels to train with and how many to validate with; ValueError if unfit."
     from genda.data import load_raw
 
-    s, folder = settings(budget), Path(data).expanduser()
-    if folder.is_dir():
-        data, size = str(folder.resolve()), size or 32
-    (x, y), held = load_raw(data, "train", size), len(load_raw(data, "valid", size)[1])
-    side = x.shape[-1]
-    if x.shape[-2] != side:
-        raise ValueError(f"{data}: images are {x.shape[-1]}x{x.shape[-2]}: say --size for squares")
+    x, y = load_raw(data, "train", size)
+    held = len(load_raw(data, "valid", size)[1])
+    h, w = x.shape[-2:]
+    if h != w:
+        raise ValueError(f"{data}: images are {w}x{h}: say --size for squares")
     if not held:
         raise ValueError(
             f"{data}: {len(y)} of its images to train with leave none to test on: more are needed"
         )
-    many = dict(attributes=y.shape[1]) if y.ndim > 1 else dict(classes=int(y.max()) + 1)
+    return w, x.shape[1], y, held
+
+# %% ../nbs/14_cli.ipynb #d4100830
+def _plan(data, budget, size):
+    "What a training will do, in numbers that a JSON file can keep."
+    from genda.core import settings
+
+    s = settings(budget)
+    r = _RECIPE | _CHANGES.get(s.budget, {})
+    folder = Path(data).expanduser()
+    if folder.is_dir():
+        data = str(folder.resolve())
+        size = size or 32
+    side, channels, y, held = _measure(data, size)
     net = dict(
         name="unet",
-        in_channels=x.shape[1],
-        channels=list(s.ddpm_channels),
+        in_channels=channels,
+        channels=list(r["channels"]),
         layers=1,
         fold=2 if side <= 32 else 4,
-        **many,
     )
+    if y.ndim > 1:
+        net["attributes"] = y.shape[1]
+    else:
+        net["classes"] = int(y.max()) + 1
     return dict(
         data=data,
         size=side,
         budget=s.budget,
         seed=s.seed,
         net=net,
-        process=dict(T=s.ddpm_steps, schedule="cosine"),
-        images=s.ddpm_images,
-        n=min(s.ddpm_train, len(y)),
-        n_valid=min(s.ddpm_valid, held),
-        bs=min(s.ddpm_bs, len(y)),
-        lr=s.ddpm_lr,
-        drop=s.ddpm_drop,
-        decay=s.ddpm_decay,
+        process=dict(T=r["steps"], schedule="cosine"),
+        images=r["images"],
+        n=min(r["train"], len(y)),
+        n_valid=min(r["valid"], held),
+        bs=min(r["bs"], len(y)),
+        lr=r["lr"],
+        drop=r["drop"],
+        decay=r["decay"],
     )
 
-
-def train(
-    data: str = "mnist",  # a set (genda data lists them), or a folder of images, one subfolder a class
-    budget: str = "lesson",  # smoke, lesson, study or full: how many images it sees, and how large the network is
-    size: int
-    | None = None,  # side of the images in px; by default the set's own, or 32 for a folder
-    out: Path = Path("run"),  # folder for the checkpoint and the trained network
-    resume: Path
-    | None = None,  # the folder of a training that was stopped: go on there, with what it was started with
-):
-    "Train a network that draws, after the recipe of lesson 05; Ctrl-C stops it so that it can go on."
-    folder = resume or out
-    file = folder / "train.json"
-    if resume and not file.is_file():
+# %% ../nbs/14_cli.ipynb #2e3ec3d8
+def _old_plan(file):
+    "The plan of a training that was stopped, or CliError."
+    if not file.is_file():
+        folder = file.parent
         raise CliError(f"{folder} holds no training: genda train --out {_word(folder)} starts one")
-    if not resume and file.is_file():
-        raise CliError(
-            f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, another --out starts anew"
-        )
     try:
-        plan = json.loads(file.read_text(encoding="utf-8")) if resume else _plan(data, budget, size)
+        return json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError:
         raise CliError(
             f"{file} is damaged, so the training cannot go on: another --out starts anew"
         ) from None
+
+
+def train(
+    # a set (genda data lists them), or a folder of images, one subfolder per class
+    data: str = "mnist",
+    # smoke, lesson, study or full: how many images it sees, and how large the network is
+    budget: str = "lesson",
+    # side of the images in px; by default the set's own, or 32 for a folder
+    size: int | None = None,
+    out: Path = Path("run"),  # folder for the checkpoint and the trained network
+    # the folder of a training that was stopped: go on there, with what it was started with
+    resume: Path | None = None,
+):
+    "Train a network that draws, as lesson 05 does; Ctrl-C stops it so that it can go on."
+    folder = resume or out
+    file = folder / "train.json"
+    if resume:
+        plan = _old_plan(file)
+    elif file.is_file():
+        raise CliError(
+            f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, "
+            "another --out starts anew"
+        )
+    else:
+        plan = _plan(data, budget, size)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
     try:
@@ -229,81 +309,76 @@ def _fit(plan, folder):
     from genda.resume import Resume
     from genda.unet import make_net
 
-    p = plan
-    set_seed(p["seed"])
-    d = dls(p["data"], p["bs"], p["size"], p["n"], p["n_valid"], drop_last=True)
-    epochs, resume = max(1, round(p["images"] / len(d.train_ds))), Resume(folder)
+    set_seed(plan["seed"])
+    d = dls(plan["data"], plan["bs"], plan["size"], plan["n"], plan["n_valid"], drop_last=True)
+    epochs = max(1, round(plan["images"] / len(d.train_ds)))
+    resume = Resume(folder)
     print(
-        f"{p['data']}: {len(d.train_ds):,} images of {p['size']} px, {epochs} epochs of {len(d.train)} batches",
+        f"{plan['data']}: {len(d.train_ds):,} images of {plan['size']} px, "
+        f"{epochs} epochs of {len(d.train)} batches",
         flush=True,
     )
     learn = diffusion_learner(
         d,
-        make_net(**p["net"]),
-        GaussianDiffusion.vp(**p["process"]),
+        make_net(**plan["net"]),
+        GaussianDiffusion.vp(**plan["process"]),
         "v",
-        drop=p["drop"],
-        decay=p["decay"],
-        cbs=[Signed()] if "attributes" in p["net"] else [],
+        drop=plan["drop"],
+        decay=plan["decay"],
+        cbs=[Signed()] if "attributes" in plan["net"] else [],
     )
-    learn.fit(epochs, p["lr"], cbs=[warm_linear(p["lr"]), resume])
-    names = {k: list(d.train_ds.vocab) for k in ("classes", "attributes") if k in p["net"]}
-    save_weights(
-        learn.ema.model,
-        "model",
-        circumstances() | p | names | dict(predict="v", seconds=round(resume.seconds, 1)),
-        folder,
-        half=True,
-    )
+    learn.fit(epochs, plan["lr"], cbs=[warm_linear(plan["lr"]), resume])
+    card = circumstances() | plan
+    for kind in ("classes", "attributes"):
+        if kind in plan["net"]:
+            card[kind] = list(d.train_ds.vocab)
+    card.update(predict="v", seconds=round(resume.seconds, 1))
+    save_weights(learn.ema.model, "model", card, folder, half=True)
 
 # %% ../nbs/14_cli.ipynb #f7d45202
 def course_folder():
-    "Where the lessons lie: in the installed package, or in the repository that it was installed from."
+    "Where the lessons lie: in the installed package, or in the repository that it came from."
     package = Path(genda.__file__).parent
     return package / "course" if (package / "course").is_dir() else package.parent
 
 
-def _handout(nb):
-    "A notebook with its solutions made empty cells."
-    for c in nb["cells"]:
-        if "solution" in c["metadata"].get("tags", []):
-            c |= dict(source=["# your solution"], outputs=[], metadata={})
-    return nb
+def _course_files(root):
+    "The files of the course: where each goes, and where it lies."
+    candidates = (root.parent / "settings.ini", root / "settings.ini")
+    files = {"settings.ini": next(path for path in candidates if path.is_file())}
+    for part in ("nbs", "results"):
+        for path in (root / part).rglob("*.*"):
+            wanted = path.suffix in (".ipynb", ".json", ".png")
+            if wanted and "checkpoints" not in str(path):
+                files[path.relative_to(root)] = path
+    return files
 
 
+def _handout(path):
+    "The text of a notebook with its solutions made empty cells."
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if "solution" in cell["metadata"].get("tags", []):
+            cell.update(source=["# your solution"], outputs=[], metadata={})
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+# %% ../nbs/14_cli.ipynb #414066fb
 def lab(
     folder: Path,  # where to; files that are already there are kept
     solutions: bool = True,  # leave the solutions of the exercises out
     browse: bool = False,  # open them in JupyterLab
 ):
     "Copy the lessons out, to read and to run."
-    root, new, kept = course_folder(), 0, 0
-    files = {
-        "settings.ini": next(
-            p for p in (root.parent / "settings.ini", root / "settings.ini") if p.is_file()
-        )
-    } | {
-        p.relative_to(root): p
-        for k in ("nbs", "results")
-        for p in (root / k).rglob("*.*")
-        if p.suffix in (".ipynb", ".json", ".png") and "checkpoints" not in str(p)
-    }
-    for name, path in files.items():
+    new = 0
+    kept = 0
+    for name, path in _course_files(course_folder()).items():
         to = folder / name
         to.parent.mkdir(parents=True, exist_ok=True)
         if to.exists():
             kept += 1
             continue
         if path.suffix == ".ipynb" and not solutions:
-            to.write_text(
-                json.dumps(
-                    _handout(json.loads(path.read_text(encoding="utf-8"))),
-                    indent=1,
-                    ensure_ascii=False,
-                )
-                + "\n",
-                encoding="utf-8",
-            )
+            to.write_text(_handout(path), encoding="utf-8")
         else:
             shutil.copyfile(path, to)
         new += 1
@@ -318,47 +393,36 @@ def lab(
 
 # %% ../nbs/14_cli.ipynb #e1076a1f
 def _needs_jupyter():
-    lacking = [
-        m
-        for m in ("jupyterlab", "nbclient", "ipykernel", "diffusers")
-        if not importlib.util.find_spec(m)
-    ]
-    if lacking:
+    "CliError where what runs the lessons is not installed."
+    modules = ("jupyterlab", "nbclient", "ipykernel", "diffusers")
+    missing = [name for name in modules if not importlib.util.find_spec(name)]
+    if missing:
         raise CliError(
-            f"lessons are run by Jupyter, and {', '.join(lacking)} is not installed: pip install 'genda[course]'"
+            f"lessons are run by Jupyter, and {', '.join(missing)} is not installed: "
+            "pip install 'genda[course]'"
         )
 
 
 def course(
-    folder: Path = Path(
-        "genda-course"
-    ),  # where the lessons are, or are copied to; inside a course's folder that one is taken
+    # where the lessons are, or are copied to; inside a course's folder that one is taken
+    folder: Path = Path("genda-course"),
     lesson: str = "05_ddpm",  # which lesson to run
     budget: str = "lesson",  # smoke, lesson, study or full
 ):
-    "Run the first whole path: train on digits, sample, judge."
+    "Run the first whole path: train on digits, sample, evaluate."
     _needs_jupyter()
     from genda.core import lookup, settings
 
     s = settings(budget)
     root = s.root if (s.root / "nbs").is_dir() else folder.resolve()
     there = (root / "nbs").is_dir()
-    nbs = (root if there else course_folder()) / "nbs"
-    lookup("lesson", lesson, {p.stem: p for p in sorted(nbs.glob("[0-9]*.ipynb"))})
+    notebooks = (root if there else course_folder()) / "nbs"
+    lookup("lesson", lesson, {path.stem: path for path in sorted(notebooks.glob("[0-9]*.ipynb"))})
     if not there:
         lab(folder)
-    return subprocess.call(
-        [
-            sys.executable,
-            str(course_folder() / "tools" / "run.py"),
-            "--root",
-            str(root),
-            "--budget",
-            budget,
-            "--apart",
-            lesson,
-        ]
-    )
+    runner = str(course_folder() / "tools" / "run.py")
+    options = ["--root", str(root), "--budget", budget, "--apart", lesson]
+    return subprocess.call([sys.executable, runner, *options])
 
 # %% ../nbs/14_cli.ipynb #dec5ca2c
 def data(
@@ -371,19 +435,18 @@ def data(
     if fetch:
         lookup("data set", fetch, SETS)
         x, _ = load_raw(fetch, "all")
-        return print(f"{fetch}: {len(x):,} images, {'x'.join(map(str, x.shape[1:]))}, ready")
+        print(f"{fetch}: {len(x):,} images, {'x'.join(map(str, x.shape[1:]))}, ready")
+        return
     table = catalog()
-    table.insert(1, "here", ["yes" if ready(n) else "no" for n in table.name])
+    table.insert(1, "here", ["yes" if ready(name) else "no" for name in table.name])
+    columns = ["name", "here", "kind", "images", "size", "classes", "licence"]
+    print(table[columns].to_string(index=False))
     print(
-        table[["name", "here", "kind", "images", "size", "classes", "licence"]].to_string(
-            index=False
-        )
-    )
-    print(
-        "\nyes: can be used without a download; genda data --fetch NAME gets another. Your own: genda train --data FOLDER"
+        "\nyes: can be used without a download; genda data --fetch NAME gets another. "
+        "Your own: genda train --data FOLDER"
     )
 
-
+# %% ../nbs/14_cli.ipynb #9e6fdee2
 def zoo(
     name: str | None = None,  # a network whose card to show
 ):
@@ -391,43 +454,45 @@ def zoo(
     from genda.core import load_weights, lookup
     from genda.zoo import ENTRIES, zoo
 
-    if name and lookup("network", name, ENTRIES):
-        return print(json.dumps(load_weights(name)[1], indent=1))
-    table = zoo()
-    table["draws"] = ["process" in load_weights(n)[1] for n in table.name]
-    for r in table.itertuples():
-        print(
-            f"{r.name:14}{r.what} ({r.parameters:,} parameters, {r.bytes / 1e6:.1f} MB){' [genda sample]' if r.draws else ''}\n{'':14}{r.figures}"
-        )
+    if name:
+        lookup("network", name, ENTRIES)
+        print(json.dumps(load_weights(name)[1], indent=1))
+        return
+    for row in zoo().itertuples():
+        draws = " [genda sample]" if "process" in load_weights(row.name)[1] else ""
+        size = f"{row.parameters:,} parameters, {row.bytes / 1e6:.1f} MB"
+        print(f"{row.name:14}{row.what} ({size}){draws}")
+        print(f"{'':14}{row.figures}")
 
 # %% ../nbs/14_cli.ipynb #7614f2d1
-COMMANDS = {
-    f.__name__: (f, examples)
-    for f, examples in (
-        (course, ["genda course", "genda course --lesson 06_ddim --budget smoke"]),
-        (lab, ["genda lab lessons --browse", "genda lab handout --no-solutions"]),
-        (
-            sample,
-            [
-                "genda sample --model digits --label 0123456789 --steps 20 --eta 0 --guidance 1 --seed 7 --out digits.png",
-                "genda sample --label 2718 --steps 50 --eta 1 --out walk.webp",
-                "genda sample --model run --n 40",
-            ],
-        ),
-        (
-            train,
-            [
-                "genda train --data mnist --budget lesson --out run",
-                "genda train --resume run",
-                "genda train --data my_photos --size 32 --out mine",
-            ],
-        ),
-        (data, ["genda data", "genda data --fetch mnist", "GENDA_DATA=/my/datasets genda data"]),
-        (zoo, ["genda zoo", "genda zoo --name digits"]),
-    )
+COMMANDS = {  # name -> the function, examples
+    "course": (course, ["genda course", "genda course --lesson 06_ddim --budget smoke"]),
+    "lab": (lab, ["genda lab lessons --browse", "genda lab handout --no-solutions"]),
+    "sample": (
+        sample,
+        [
+            "genda sample --model digits --label 0123456789 --steps 20 --eta 0 --guidance 1 "
+            "--seed 7 --out digits.png",
+            "genda sample --label 2718 --steps 50 --eta 1 --out trajectory.webp",
+            "genda sample --model run --n 40",
+        ],
+    ),
+    "train": (
+        train,
+        [
+            "genda train --data mnist --budget lesson --out run",
+            "genda train --resume run",
+            "genda train --data my_photos --size 32 --out mine",
+        ],
+    ),
+    "data": (
+        data,
+        ["genda data", "genda data --fetch mnist", "GENDA_DATA=/my/datasets genda data"],
+    ),
+    "zoo": (zoo, ["genda zoo", "genda zoo --name digits"]),
 }
 
-
+# %% ../nbs/14_cli.ipynb #63fd97e3
 class _Parser(ArgumentParser):
     def error(self, message):
         self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
@@ -435,64 +500,70 @@ class _Parser(ArgumentParser):
 
 def parser() -> ArgumentParser:
     "The parser of the `genda` command, made from the signatures of its functions."
-    form = dict(formatter_class=RawDescriptionHelpFormatter)
+    firsts = "\n".join(f"  {examples[0]}" for _, examples in COMMANDS.values())
     top = _Parser(
         "genda",
         description="Generative models and domain adaptation: the lessons, and what they build.",
-        **form,
-        epilog="examples:\n"
-        + "\n".join(f"  {e[0]}" for _, e in COMMANDS.values())
-        + "\n\ngenda COMMAND --help says more.",
+        formatter_class=RawDescriptionHelpFormatter,
+        epilog=f"examples:\n{firsts}\n\ngenda COMMAND --help says more.",
     )
     top.add_argument("--version", action="version", version=f"genda {genda.__version__}")
-    subs = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (f, examples) in COMMANDS.items():
-        words = anno_parser(f)
-        for a in words._actions:
-            a.help = re.sub(
-                r" \(default: (True|False)\)$", "", a.help
-            )  # a switch is off unless given
-        subs.add_parser(
+        options = anno_parser(f)
+        for action in options._actions:  # a switch is off unless given: its default says nothing
+            action.help = re.sub(r" \(default: (True|False)\)$", "", action.help)
+        subparsers.add_parser(
             name,
-            parents=[words],
+            parents=[options],
             add_help=False,
             help=f.__doc__,
             description=f.__doc__,
+            formatter_class=RawDescriptionHelpFormatter,
             epilog="examples:\n  " + "\n  ".join(examples),
-            **form,
         )
     return top
 
 # %% ../nbs/14_cli.ipynb #a30a002b
+def _message(error):
+    "What to say of an error that was foreseen; any other is raised again."
+    from genda.files import DataError
+
+    if not isinstance(error, (CliError, DataError, ValueError, OSError)):
+        raise error
+    if getattr(error, "strerror", None) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _run(f, options):
+    "Call a subcommand: its exit code, and what to say on the error stream, or None."
+    try:
+        return f(**options) or 0, None
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1, None
+    except KeyboardInterrupt as e:
+        return 130, str(e) or "stopped"
+    except Exception as e:
+        return 1, _message(e)
+
+# %% ../nbs/14_cli.ipynb #b24de629
 def main(
     argv: list | None = None,  # the words behind `genda`; by default those of the shell
 ) -> int:  # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
     "The `genda` command."
-    args = vars(parser().parse_args(argv))
-    name = args.pop("command")
-    del args["pdb"], args["xtra"]
+    options = vars(parser().parse_args(argv))
+    name = options.pop("command")
+    del options["pdb"], options["xtra"]
+
+    def show(message, *_, **__):
+        print(f"genda {name}: {message}", file=sys.stderr)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        warnings.showwarning = lambda message, *_, **__: print(
-            f"genda {name}: {message}", file=sys.stderr
-        )
-        try:
-            return COMMANDS[name][0](**args) or 0
-        except BrokenPipeError:
-            return os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # the reader, such as head, has seen enough
-        except KeyboardInterrupt as e:
-            error, code = str(e) or "stopped", 130
-        except Exception as e:
-            from genda.files import DataError
-
-            if not isinstance(e, (CliError, DataError, ValueError, OSError)):
-                raise
-            error, code = (
-                f"{e.filename}: {e.strerror}"
-                if getattr(e, "strerror", None) and e.filename
-                else " ".join(str(e).split()),
-                1,
-            )
-    return print(f"genda {name}: {error}", file=sys.stderr) or code
+        warnings.showwarning = show
+        code, error = _run(COMMANDS[name][0], options)
+    if error:
+        print(f"genda {name}: {error}", file=sys.stderr)
+    return code

@@ -9,20 +9,17 @@ __all__ = ['CROPS', 'FAMILIES', 'read_attributes', 'crop_face', 'read_celeba', '
 import warnings
 from functools import partial
 from io import BytesIO
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from fastai.data.core import DataLoaders
 from fastcore.basics import AttrDict
 from PIL import Image
 from torchvision import datasets as tv
 
 from .core import lookup, settings
-from .data import SETS, _photo_files, blend, digits, domain_dls, load_raw, ready, register
-from .files import DataError, cached, fetch, same_classes, search
+from .data import SETS, _photo_files, blend, digits, load_raw, ready, register
+from .files import DataError, cached, fetch, search
 from genda.formats import (
     count_classes,
     find,
@@ -36,415 +33,363 @@ from genda.formats import (
 from .images import carve
 
 # %% ../nbs/01e_photos.ipynb #7ed5ea2b
-_C10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-_C100 = [
-    "apple",
-    "aquarium_fish",
-    "baby",
-    "bear",
-    "beaver",
-    "bed",
-    "bee",
-    "beetle",
-    "bicycle",
-    "bottle",
-    "bowl",
-    "boy",
-    "bridge",
-    "bus",
-    "butterfly",
-    "camel",
-    "can",
-    "castle",
-    "caterpillar",
-    "cattle",
-    "chair",
-    "chimpanzee",
-    "clock",
-    "cloud",
-    "cockroach",
-    "couch",
-    "crab",
-    "crocodile",
-    "cup",
-    "dinosaur",
-    "dolphin",
-    "elephant",
-    "flatfish",
-    "forest",
-    "fox",
-    "girl",
-    "hamster",
-    "house",
-    "kangaroo",
-    "keyboard",
-    "lamp",
-    "lawn_mower",
-    "leopard",
-    "lion",
-    "lizard",
-    "lobster",
-    "man",
-    "maple_tree",
-    "motorcycle",
-    "mountain",
-    "mouse",
-    "mushroom",
-    "oak_tree",
-    "orange",
-    "orchid",
-    "otter",
-    "palm_tree",
-    "pear",
-    "pickup_truck",
-    "pine_tree",
-    "plain",
-    "plate",
-    "poppy",
-    "porcupine",
-    "possum",
-    "rabbit",
-    "raccoon",
-    "ray",
-    "road",
-    "rocket",
-    "rose",
-    "sea",
-    "seal",
-    "shark",
-    "shrew",
-    "skunk",
-    "skyscraper",
-    "snail",
-    "snake",
-    "spider",
-    "squirrel",
-    "streetcar",
-    "sunflower",
-    "sweet_pepper",
-    "table",
-    "tank",
-    "telephone",
-    "television",
-    "tiger",
-    "tractor",
-    "train",
-    "trout",
-    "tulip",
-    "turtle",
-    "wardrobe",
-    "whale",
-    "willow_tree",
-    "wolf",
-    "woman",
-    "worm",
-]
+_C10 = """
+airplane automobile bird cat deer dog frog horse ship truck
+""".split()  # noqa: SIM905, for a list literal takes a line per name
+_C100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile
+cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp
+lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom
+oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
+spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
+train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+""".split()  # noqa: SIM905, for a list literal takes a line per name
 
 # %% ../nbs/01e_photos.ipynb #729691a7
 def _cifar_path(name, cls):
+    "Where the set lies: as published, or as class folders in a zip or a folder of its name."
     return find(cls.base_folder, cls.filename, f"{name}.zip", name)
 
 
+def _cifar_ready(name, cls):
+    "Whether the set is here."
+    return _cifar_path(name, cls) is not None
+
+
 def _cifar_size(name, cls):
+    "How many images are here, or were published."
     path = _cifar_path(name, cls)
     return count_classes(path, ("train", "test")) if path and path.stem == name else 60_000
 
 
 def _cifar(name, cls, names, split):
+    "A split of CIFAR-10 or CIFAR-100, fetched where it is not here."
     part = "test" if split == "test" else "train"
-    path = _cifar_path(name, cls) or fetch([cls.url], settings().data / cls.filename, cls.tgz_md5)
-    files = [f for f, _ in (cls.test_list if part == "test" else cls.train_list)]
-    make = (
-        partial(read_classes, path, part, names, 32)
-        if path.stem == name
-        else partial(read_batches, path, files, len(names))
-    )
-    return carve(
-        *kept(name, [path], make, part, again=path.name == cls.filename), split, published=True
-    )
+    path = _cifar_path(name, cls)
+    if path is None:
+        path = fetch([cls.url], settings().data / cls.filename, cls.tgz_md5)
+    if path.stem == name:
+        make = partial(read_classes, path, part, names, 32)
+    else:
+        files = [file for file, _ in (cls.test_list if part == "test" else cls.train_list)]
+        make = partial(read_batches, path, files, len(names))
+    x, y = kept(name, [path], make, part, again=path.name == cls.filename)
+    return carve(x, y, split, published=True)
 
-
-for _name, _cls, _names, _instead in (
-    ("cifar10", tv.CIFAR10, _C10, "mnistm"),
-    ("cifar100", tv.CIFAR100, _C100, "mnistm100"),
-):
+# %% ../nbs/01e_photos.ipynb #80962ea3
+def _register_cifar(name, cls, names, instead):
+    "Add one of the two sets to the catalogue."
     register(
-        _name,
+        name,
         "download",
-        partial(_cifar_size, _name, _cls),
+        partial(_cifar_size, name, cls),
         32,
-        len(_names),
+        len(names),
         "Krizhevsky 2009; published 50,000 for training, 10,000 for test",
         "none stated",
-        names=_names,
-        ready=partial(lambda *a: _cifar_path(*a) is not None, _name, _cls),
-        instead=_instead,
-    )(partial(_cifar, _name, _cls, _names))
+        names=names,
+        ready=partial(_cifar_ready, name, cls),
+        instead=instead,
+    )(partial(_cifar, name, cls, names))
+
+
+_register_cifar("cifar10", tv.CIFAR10, _C10, "mnistm")
+_register_cifar("cifar100", tv.CIFAR100, _C100, "mnistm100")
 
 # %% ../nbs/01e_photos.ipynb #80d36dff
+def _numbers_size():
+    return SETS[digits()].images
+
+
+def _numbers_source():
+    made = SETS["mnistm"].source()
+    return f"numbers of two digits, made as {made}; stands in for CIFAR-100"
+
+
+def _numbers_licence():
+    return SETS["mnistm"].licence()
+
+# %% ../nbs/01e_photos.ipynb #9187aa96
 @register(
     "mnistm100",
     "generated",
-    lambda: SETS[digits()].images,
+    _numbers_size,
     32,
     100,
-    lambda: f"numbers of two digits, made as {SETS['mnistm'].source()}; stands in for CIFAR-100",
-    lambda: SETS["mnistm"].licence(),
+    _numbers_source,
+    _numbers_licence,
     names=[f"{i:02d}" for i in range(100)],
 )
 def _numbers(split, blend_seed=0):
     photos = _photo_files()[1]
 
     def make():
-        (x, y), rng = (
-            load_raw(digits(), split, size=16),
-            np.random.RandomState([blend_seed, ("train", "valid", "test").index(split)]),
-        )
+        x, y = load_raw(digits(), split, size=16)
+        part = ("train", "valid", "test").index(split)
+        rng = np.random.RandomState([blend_seed, part])
         other = rng.permutation(len(y))
-        pair = torch.nn.functional.pad(torch.cat([x, x[other]], 3), (0, 0, 8, 8))
-        return blend(
-            pair, [np.asarray(Image.open(f).convert("RGB")) for f in photos], rng.randint(2**31)
-        ), 10 * y + y[other]
+        both = torch.cat([x, x[other]], 3)
+        both = torch.nn.functional.pad(both, (0, 0, 8, 8))
+        backgrounds = [np.asarray(Image.open(f).convert("RGB")) for f in photos]
+        return blend(both, backgrounds, rng.randint(2**31)), 10 * y + y[other]
 
-    return cached(
-        "mnistm100", make, split, digits(), blend_seed, [(f.name, f.stat().st_size) for f in photos]
-    )
+    stamps = [(f.name, f.stat().st_size) for f in photos]
+    return cached("mnistm100", make, split, digits(), blend_seed, stamps)
 
 # %% ../nbs/01e_photos.ipynb #e7bf5518
-_SVHN = type(
-    "SVHN", (tv.SVHN,), dict(_check_integrity=lambda self: True)
-)  # its checksum is asked for when the file is fetched
+class _SVHN(tv.SVHN):
+    "Torchvision's reader; the checksum is compared when the file is fetched, not at each reading."
+
+    def _check_integrity(self):
+        return True
 
 
 def _svhn_path(part):
+    "Where the file of a part lies."
     name = tv.SVHN.split_list[part][1]
     return find(name, f"svhn/{name}", f"SVHN/{name}")
 
 
+def _svhn_ready():
+    "Whether both parts are here."
+    return all(_svhn_path(part) for part in ("train", "test"))
+
+
+def _svhn_arrays(path, part):
+    "Images and labels of a part; ValueError where they do not fit."
+    d = _SVHN(path.parent, part)
+    shape = (len(d.labels), 3, 32, 32)
+    known = set(d.labels.tolist()) <= set(range(10))
+    if d.data.dtype != np.uint8 or d.data.shape != shape or not known:
+        raise ValueError(f"X {d.data.dtype} {d.data.shape} with {len(d.labels)} labels")
+    return d.data, d.labels
+
+# %% ../nbs/01e_photos.ipynb #6bba7a37
 @register(
     "svhn",
     "download",
     99_289,
     32,
     10,
-    "Street View House Numbers (Netzer et al. 2011); published 73,257 for training, 26,032 for test",
+    "Street View House Numbers (Netzer et al. 2011); "
+    "published 73,257 for training, 26,032 for test",
     "non-commercial use",
-    ready=lambda: all(map(_svhn_path, ("train", "test"))),
+    ready=_svhn_ready,
     instead="mnistm",
 )
 def _svhn(split):
     part = "test" if split == "test" else "train"
     url, name, md5 = tv.SVHN.split_list[part]
     path = _svhn_path(part) or fetch([url], settings().data / name, md5)
-
-    def parse():
-        d = _SVHN(path.parent, part)
-        if (
-            d.data.dtype != np.uint8
-            or d.data.shape != (len(d.labels), 3, 32, 32)
-            or not set(d.labels.tolist()) <= set(range(10))
-        ):
-            raise ValueError(f"X {d.data.dtype} {d.data.shape} with {len(d.labels)} labels")
-        return d.data, d.labels
-
-    return carve(*kept("svhn", [path], parse, part, again=True), split, published=True)
+    x, y = kept("svhn", [path], partial(_svhn_arrays, path, part), part, again=True)
+    return carve(x, y, split, published=True)
 
 # %% ../nbs/01e_photos.ipynb #474893c9
-_ATTR = [
-    "5_o_Clock_Shadow",
-    "Arched_Eyebrows",
-    "Attractive",
-    "Bags_Under_Eyes",
-    "Bald",
-    "Bangs",
-    "Big_Lips",
-    "Big_Nose",
-    "Black_Hair",
-    "Blond_Hair",
-    "Blurry",
-    "Brown_Hair",
-    "Bushy_Eyebrows",
-    "Chubby",
-    "Double_Chin",
-    "Eyeglasses",
-    "Goatee",
-    "Gray_Hair",
-    "Heavy_Makeup",
-    "High_Cheekbones",
-    "Male",
-    "Mouth_Slightly_Open",
-    "Mustache",
-    "Narrow_Eyes",
-    "No_Beard",
-    "Oval_Face",
-    "Pale_Skin",
-    "Pointy_Nose",
-    "Receding_Hairline",
-    "Rosy_Cheeks",
-    "Sideburns",
-    "Smiling",
-    "Straight_Hair",
-    "Wavy_Hair",
-    "Wearing_Earrings",
-    "Wearing_Hat",
-    "Wearing_Lipstick",
-    "Wearing_Necklace",
-    "Wearing_Necktie",
-    "Young",
-]
+_ATTR = """
+5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose
+Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee
+Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard
+Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair
+Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young
+""".split()  # noqa: SIM905, for a list literal takes a line per name
 
 
 def _lines(path):
+    "The lines of a text file, or DataError."
     try:
         return Path(path).read_text(encoding="utf-8").rstrip().splitlines()
     except ValueError as e:
         raise DataError(f"{path} is no text: {e}") from None
 
 
+def _read_parts(path):
+    "The published part of each image: file name -> '0' for train, '1' for valid, '2' for test."
+    rows = [line.split() for line in _lines(path)]
+    for i, row in enumerate(rows, 1):
+        if len(row) != 2 or row[1] not in ("0", "1", "2"):
+            raise DataError(f"{path}: line {i} is not a name and 0, 1 or 2")
+    return dict(rows)
+
+# %% ../nbs/01e_photos.ipynb #567d973a
 def read_attributes(
-    path,  # list_attr_celeba.txt: a line with the count, one with forty names, then a file name and forty times 1 or -1 a line
+    # list_attr_celeba.txt: a line with the count, a line with forty names,
+    # then one line per image: a file name and forty times 1 or -1
+    path,
 ) -> dict:  # file name -> list of forty 0 or 1; DataError names the line that is wrong
     "The attributes of CelebA, by file name."
-    count, head, *lines = _lines(path) + [""] * 2
-    lines, rows = lines[:-2], {}
+    lines = _lines(path)
+    count, head = (lines + ["", ""])[:2]
     if head.split() != _ATTR:
         raise DataError(f"{path}: line 2 does not hold the {len(_ATTR)} names of CelebA")
-    for i, l in enumerate(lines, 3):
-        f, *v = l.split() or [""]
-        if len(v) != len(_ATTR) or not set(v) <= {"1", "-1"}:
-            raise DataError(f"{path}: line {i} ({f}) is not a name and {len(_ATTR)} times 1 or -1")
-        rows[f] = [int(k == "1") for k in v]
-    if {count.strip()} != {str(len(lines)), str(len(rows))}:
+    body = lines[2:]
+    rows = {}
+    for i, line in enumerate(body, 3):
+        file, *values = line.split() or [""]
+        if len(values) != len(_ATTR) or not set(values) <= {"1", "-1"}:
+            raise DataError(
+                f"{path}: line {i} ({file}) is not a name and {len(_ATTR)} times 1 or -1"
+            )
+        rows[file] = [int(value == "1") for value in values]
+    if not count.strip() == str(len(body)) == str(len(rows)):
         raise DataError(
-            f"{path} announces {count} rows and holds {len(lines)}, for {len(rows)} images"
+            f"{path} announces {count} rows and holds {len(body)}, for {len(rows)} images"
         )
     return rows
 
-
-def _read_parts(path):
-    "The published part of each image: file name -> '0' for train, '1' for valid, '2' for test."
-    cells = [l.split() for l in _lines(path)]
-    for i, c in enumerate(cells, 1):
-        if len(c) != 2 or c[1] not in ("0", "1", "2"):
-            raise DataError(f"{path}: line {i} is not a name and 0, 1 or 2")
-    return dict(cells)
-
 # %% ../nbs/01e_photos.ipynb #6ae810ce
-CROPS = dict(
-    sde=(19, 39, 159, 179), ddim=(25, 57, 153, 185)
-)  # left, top, right, bottom in 178 x 218
+CROPS = dict(  # left, top, right, bottom in 178 x 218
+    sde=(19, 39, 159, 179),  # the central 140 x 140 (Song et al. 2021)
+    ddim=(25, 57, 153, 185),  # 128 x 128 around (89, 121) (Song, Meng, Ermon 2021)
+)
 
 
 def crop_face(
     image: Image.Image,  # aligned, 178 x 218 or in that proportion; else ValueError
     size: int = 64,  # side in px of the result
-    crop: str = "sde",  # 'sde': the central 140 x 140 (Song et al. 2021); 'ddim': 128 x 128 around (89, 121) (Song, Meng, Ermon 2021)
+    crop: str = "sde",  # a row of CROPS: 'sde' or 'ddim'
 ) -> Image.Image:  # RGB, size x size
     "The square of an aligned face, antialiased."
-    (w, h), box = image.size, lookup("crop", crop, CROPS)
+    w, h = image.size
+    box = lookup("crop", crop, CROPS)
     if abs(h / w - 218 / 178) > 0.01:
         raise ValueError(f"{w}x{h} px: an aligned face is 178x218")
-    return image.convert("RGB").resize(
-        (size, size), Image.Resampling.BILINEAR, box=[v * w / 178 for v in box]
-    )
+    box = [v * w / 178 for v in box]
+    return image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 # %% ../nbs/01e_photos.ipynb #678870d8
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
-_IMAGES, _ROWS, _PARTS = "img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt"
+_IMAGES = "img_align_celeba.zip"
+_ROWS = "list_attr_celeba.txt"
+_PARTS = "list_eval_partition.txt"
 
 
+def _file_name(name):
+    "The name of a file without its folders."
+    return name.split("/")[-1]
+
+
+def _face(images, name, content, size, crop):
+    "One face of the set; DataError names the one that cannot be read."
+    try:
+        return np.asarray(crop_face(Image.open(BytesIO(content)), size, crop))
+    except Exception as e:
+        raise DataError(f"{images}: {name} is no aligned face that can be read ({e})") from None
+
+# %% ../nbs/01e_photos.ipynb #6c5176e4
 def read_celeba(
-    images,
-    rows,
-    parts,  # the folder or zip of images, list_attr_celeba.txt, list_eval_partition.txt or None
+    images,  # the folder or the zip of images
+    rows,  # list_attr_celeba.txt
+    parts,  # list_eval_partition.txt, or None: all images are read
     split: str,  # 'train', 'valid' or 'test'
-    size: int = 64,
-    crop: str = "sde",  # as in `crop_face`
-) -> tuple:  # uint8 [n, size, size, 3], attributes [n, 40]; DataError names an image without a row, or one that is none
-    "Aligned faces and their attributes: of a published part, or all of them where `parts` is None."
-    attr, part, x, y = read_attributes(rows), _read_parts(parts) if parts else {}, [], []
-    k = dict(train="0", valid="1", test="2")[split]
+    size: int = 64,  # side in px of the result
+    crop: str = "sde",  # how the square is cut, a row of CROPS
+) -> tuple:  # uint8 [n, size, size, 3], attributes [n, 40]; DataError names what does not fit
+    "Aligned faces and their attributes: of a published part, or all of them."
+    attributes = read_attributes(rows)
+    part = _read_parts(parts) if parts else {}
+    code = dict(train="0", valid="1", test="2")[split]
 
-    def ours(f):
-        return part.get(f, k) == k
+    def wanted(file):
+        return part.get(file, code) == code
 
-    found, n = (
-        members(images, lambda name: is_image(name) and ours(name.split("/")[-1])),
-        sum(map(ours, attr)),
-    )
+    found = members(images, lambda name: is_image(name) and wanted(_file_name(name)))
+    n = sum(wanted(file) for file in attributes)
     if n > 5000:
         print(f"decoding {n:,} images of {images}, once")
+    x, y = [], []
     for name, content in found:
-        f = name.split("/")[-1]
-        for file, table in ((rows, attr), (parts, part or attr)):
-            if f not in table:
-                raise DataError(f"{images}: {name} has no row in {file}")
-        try:
-            x.append(np.asarray(crop_face(Image.open(BytesIO(content)), size, crop)))
-        except Exception as e:
-            raise DataError(f"{images}: {name} is no aligned face that can be read ({e})") from None
-        y.append(attr[f])
+        file = _file_name(name)
+        if file not in attributes:
+            raise DataError(f"{images}: {name} has no row in {rows}")
+        if part and file not in part:
+            raise DataError(f"{images}: {name} has no row in {parts}")
+        x.append(_face(images, name, content, size, crop))
+        y.append(attributes[file])
     if not x:
         raise DataError(f"{images} holds no images of this part ({split})")
     if n > len(x):
-        warnings.warn(f"{images} holds {len(x):,} of the {n:,} images ({split}) that {rows} names")
+        message = f"{images} holds {len(x):,} of the {n:,} images ({split}) that {rows} names"
+        warnings.warn(message, stacklevel=2)
     return np.stack(x), np.array(y)
 
-
+# %% ../nbs/01e_photos.ipynb #e48db40d
 def _celeba_files(folder=None):
     "Where the arrays, or images, attributes and parts, of CelebA lie; None what does not."
     roots = [Path(folder).expanduser()] if folder else [*search("celeba"), *search("CelebA")]
 
     def first(*names):
-        return next((r / n for r in roots for n in names if (r / n).exists()), None)
+        for root in roots:
+            for name in names:
+                if (root / name).exists():
+                    return root / name
+        return None
 
-    images = first(_IMAGES[:-4], _IMAGES) or next((r for r in roots if any(r.glob("*.jpg"))), None)
-    return (
-        None if images or folder else find("celeba64.npz", "celeba.npz"),
-        images,
-        first(_ROWS),
-        first(_PARTS),
-    )
+    images = first(_IMAGES.removesuffix(".zip"), _IMAGES)
+    if images is None:
+        images = next((root for root in roots if any(root.glob("*.jpg"))), None)
+    arrays = None if images or folder else find("celeba64.npz", "celeba.npz")
+    return arrays, images, first(_ROWS), first(_PARTS)
 
-# %% ../nbs/01e_photos.ipynb #e48db40d
+# %% ../nbs/01e_photos.ipynb #fe0b11c5
 def _celeba_fetch(name):
     "One file of CelebA from Google Drive, or how to put it there by hand."
     dest = settings().data / "celeba" / name
-    code, md5 = next((c, m) for c, m, n in tv.CelebA.file_list if n == name)
+    code, md5 = next((code, md5) for code, md5, file in tv.CelebA.file_list if file == name)
     try:
         return fetch([_DRIVE + code], dest, md5)
     except DataError as e:
         raise DataError(
-            f"{e}\nGoogle Drive often refuses. By hand: get {_IMAGES}, {_ROWS} and {_PARTS} by way of "
-            f"https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and put them as they are into {dest.parent}."
+            f"{e}\nGoogle Drive often refuses. By hand: get {_IMAGES}, {_ROWS} and {_PARTS} "
+            f"by way of https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html "
+            f"and put them as they are into {dest.parent}."
         ) from None
 
 
 def _celeba_size():
+    "How many images are in the arrays that are here, or were published."
     arrays = _celeba_files()[0]
     return len(read_arrays(arrays, "x", "attr")[1]) if arrays else 202_599
 
 
 def _celeba_ready():
+    "Whether CelebA is here in one form or the other."
     arrays, images, rows, _ = _celeba_files()
     return bool(arrays or (images and rows))
 
-
+# %% ../nbs/01e_photos.ipynb #aaa44a4e
 def _celeba_arrays(path):
+    "Images and attributes [n, 40] of 0 and 1 from a file of arrays."
     x, y = read_arrays(path, "x", "attr")
     with np.load(path, allow_pickle=False) as f:
         names = f["names"].tolist() if "names" in f.files else _ATTR
-    if (
-        names != _ATTR
-        or y.shape[1:] != (len(_ATTR),)
-        or not set(np.unique(y).tolist()) <= {-1, 0, 1}
-    ):
+    known = set(np.unique(y).tolist()) <= {-1, 0, 1}
+    if names != _ATTR or y.shape[1:] != (len(_ATTR),) or not known:
         raise DataError(
-            f"{path}: attr {y.shape} of {y.min()} to {y.max()}: wanted [n, {len(_ATTR)}] of 0 (or -1) and 1, with CelebA's names in its order"
+            f"{path}: attr {y.shape} of {y.min()} to {y.max()}: "
+            f"wanted [n, {len(_ATTR)}] of 0 (or -1) and 1, with CelebA's names in its order"
         )
     return x, (y > 0).astype(np.uint8)
 
+# %% ../nbs/01e_photos.ipynb #72973092
+def _celeba_images(split, size, crop, folder):
+    "A split of CelebA from its images, fetched where they are not here."
+    lookup("crop", crop, CROPS)
+    _, images, rows, parts = _celeba_files(folder)
+    if folder and not (images and rows):
+        missing = _ROWS if images else "img_align_celeba, its zip, or .jpg files"
+        raise DataError(f"{folder} lacks {missing}")
+    if not images:
+        images = _celeba_fetch(_IMAGES)
+        parts = parts or _celeba_fetch(_PARTS)
+    rows = rows or _celeba_fetch(_ROWS)
+    files = [path for path in (images, rows, parts) if path]
+    make = partial(read_celeba, images, rows, parts, split, size, crop)
+    x, y = kept("celeba", files, make, parts and split, size, crop)
+    return (x, y) if parts else carve(x, y, split)
 
+# %% ../nbs/01e_photos.ipynb #0308663e
 @register(
     "celeba",
     "download",
@@ -458,95 +403,28 @@ def _celeba_arrays(path):
     instead="faces",
 )
 def _celeba(split, size=64, crop=None, folder=None):
-    arrays, images, rows, parts = _celeba_files(folder)
+    arrays = _celeba_files(folder)[0]
     if arrays and crop:
         raise ValueError(f"crop={crop!r} needs the images: the faces of {arrays} are already cut")
     if arrays:
         return carve(*kept("celeba", [arrays], partial(_celeba_arrays, arrays)), split)
-    lookup("crop", crop := crop or "sde", CROPS)
-    if folder and not (images and rows):
-        raise DataError(
-            f"{folder} lacks {_ROWS if images else 'img_align_celeba, its zip, or .jpg files'}"
-        )
-    if not images:
-        images, parts = _celeba_fetch(_IMAGES), parts or _celeba_fetch(_PARTS)
-    rows = rows or _celeba_fetch(_ROWS)
-    make = partial(read_celeba, images, rows, parts, split, size, crop)
-    x, y = kept(
-        "celeba", [p for p in (images, rows, parts) if p], make, parts and split, size, crop
-    )
-    return (x, y) if parts else carve(x, y, split)
+    return _celeba_images(split, size, crop or "sde", folder)
 
 # %% ../nbs/01e_photos.ipynb #d757fa69
-_HOME = [
-    "Alarm_Clock",
-    "Backpack",
-    "Batteries",
-    "Bed",
-    "Bike",
-    "Bottle",
-    "Bucket",
-    "Calculator",
-    "Calendar",
-    "Candles",
-    "Chair",
-    "Clipboards",
-    "Computer",
-    "Couch",
-    "Curtains",
-    "Desk_Lamp",
-    "Drill",
-    "Eraser",
-    "Exit_Sign",
-    "Fan",
-    "File_Cabinet",
-    "Flipflops",
-    "Flowers",
-    "Folder",
-    "Fork",
-    "Glasses",
-    "Hammer",
-    "Helmet",
-    "Kettle",
-    "Keyboard",
-    "Knives",
-    "Lamp_Shade",
-    "Laptop",
-    "Marker",
-    "Monitor",
-    "Mop",
-    "Mouse",
-    "Mug",
-    "Notebook",
-    "Oven",
-    "Pan",
-    "Paper_Clip",
-    "Pen",
-    "Pencil",
-    "Postit_Notes",
-    "Printer",
-    "Push_Pin",
-    "Radio",
-    "Refrigerator",
-    "Ruler",
-    "Scissors",
-    "Screwdriver",
-    "Shelf",
-    "Sink",
-    "Sneakers",
-    "Soda",
-    "Speaker",
-    "Spoon",
-    "TV",
-    "Table",
-    "Telephone",
-    "ToothBrush",
-    "Toys",
-    "Trash_Can",
-    "Webcam",
-]
+_HOME = """
+Alarm_Clock Backpack Batteries Bed Bike Bottle Bucket Calculator Calendar Candles Chair
+Clipboards Computer Couch Curtains Desk_Lamp Drill Eraser Exit_Sign Fan File_Cabinet Flipflops
+Flowers Folder Fork Glasses Hammer Helmet Kettle Keyboard Knives Lamp_Shade Laptop Marker
+Monitor Mop Mouse Mug Notebook Oven Pan Paper_Clip Pen Pencil Postit_Notes Printer Push_Pin
+Radio Refrigerator Ruler Scissors Screwdriver Shelf Sink Sneakers Soda Speaker Spoon TV Table
+Telephone ToothBrush Toys Trash_Can Webcam
+""".split()  # noqa: SIM905, for a list literal takes a line per name
 
-FAMILIES = dict(
+_HOME_PLACES = []
+for _place in ("officehome", "OfficeHome", "OfficeHomeDataset_10072016"):
+    _HOME_PLACES += [f"{_place}.zip", _place]
+
+FAMILIES = dict(  # domains: name -> (its folder, images that were published)
     pacs=AttrDict(
         domains=dict(
             photo=("photo", 1670),
@@ -567,84 +445,110 @@ FAMILIES = dict(
             realworld=("realworld", 4357),
         ),
         names=_HOME,
-        places=[
-            f"{n}{e}"
-            for n in ("officehome", "OfficeHome", "OfficeHomeDataset_10072016")
-            for e in (".zip", "")
-        ],
+        places=_HOME_PLACES,
         source="Office-Home (Venkateswara, Eusebio, Chakraborty, Panchanathan 2017)",
         licence="non-commercial research and education",
     ),
 )
 
-
+# %% ../nbs/01e_photos.ipynb #6898701d
 def _domain(family, group, split, size=64, folder=None):
+    "A split of one domain; DataError says how to put the family in place."
     f = FAMILIES[family]
     path = Path(folder).expanduser() if folder else find(*f.places)
     if not (path and path.exists()):
-        where = (
-            path
-            or f"{', '.join(f.places)}: none of them is in {' or '.join(str(d) for d in settings().data_dirs)}"
-        )
+        folders = " or ".join(str(d) for d in settings().data_dirs)
+        where = path or f"{', '.join(f.places)}: none of them is in {folders}"
         raise DataError(
-            f"{where}. It is not fetched: get {family} by way of the page of its authors ({f.source}) "
-            "and put its folder or zip there, or say folder="
+            f"{where}. It is not fetched: get {family} by way of the page of its authors "
+            f"({f.source}) and put its folder or zip there, or say folder="
         )
-    return carve(
-        *kept(family, [path], partial(read_classes, path, group, f.names, size), group, size), split
-    )
+    make = partial(read_classes, path, group, f.names, size)
+    return carve(*kept(family, [path], make, group, size), split)
 
 
 def _domain_size(family, group, published):
+    "How many images of a domain are here, or were published."
     path = find(*FAMILIES[family].places)
     return count_classes(path, [group]) if path else published
 
 
-for _family, _f in FAMILIES.items():
-    for _name, (_group, _n) in _f.domains.items():
+def _family_ready(family):
+    "Whether a family is here."
+    return find(*FAMILIES[family].places) is not None
+
+# %% ../nbs/01e_photos.ipynb #e6fee119
+def _register_family(family):
+    "Add the domains of a family to the catalogue."
+    f = FAMILIES[family]
+    for name, (group, published) in f.domains.items():
         register(
-            f"{_family}_{_name}",
+            f"{family}_{name}",
             "by hand",
-            partial(_domain_size, _family, _group, _n),
+            partial(_domain_size, family, group, published),
             64,
-            len(_f.names),
-            f"{_f.source}, domain {_group}",
-            _f.licence,
-            names=_f.names,
-            ready=partial(lambda f: find(*f.places) is not None, _f),
+            len(f.names),
+            f"{f.source}, domain {group}",
+            f.licence,
+            names=f.names,
+            ready=partial(_family_ready, family),
             instead="faces_avataaars",
-        )(partial(_domain, _family, _group))
+        )(partial(_domain, family, group))
+
+
+_register_family("pacs")
+_register_family("officehome")
+
+# %% ../nbs/01e_photos.ipynb #81536471
+from itertools import permutations
+
+import pandas as pd
+from fastai.data.core import DataLoaders
+
+from .data import domain_dls
+from .files import same_classes
 
 # %% ../nbs/01e_photos.ipynb #06d7f0a2
-def pair_sets(
-    name: str,  # 'mnist-usps', or with a family in front 'pacs photo-sketch'; any two sets with the same classes
-) -> tuple:  # their names; ValueError says what is unknown or differs
-    "The source and target that a pair's name stands for."
+def _names_of_pair(name):
+    "The two sets that a pair's name stands for; ValueError where there are none."
     family, _, rest = name.strip().rpartition(" ")
-    pre = f"{family}_" if family else ""
-    cuts = [(pre + rest[:i], pre + rest[i + 1 :]) for i, c in enumerate(rest) if c == "-"]
-    both = next((c for c in cuts if c[0] in SETS and c[1] in SETS), None)
-    if not both:
-        raise ValueError(
-            f"unknown pair {name!r}: a pair is named as 'mnist-usps' or 'pacs photo-sketch', of two of {', '.join(SETS)}"
-        )
-    a, b = both
-    same_classes(a, SETS[a].names, b, SETS[b].names)
-    if (
-        a == b
-        or {a, b} == {"mnist", "mnist5k"}
-        or ((a, b) == ("mnistm", "mnist5k") and digits() == "mnist")
-    ):
-        raise ValueError(
-            f"{a} and {b} are made of the same images: what is tested on the one was trained on in the other"
-        )
-    return both
+    prefix = f"{family}_" if family else ""
+    for i, letter in enumerate(rest):
+        source = prefix + rest[:i]
+        target = prefix + rest[i + 1 :]
+        if letter == "-" and source in SETS and target in SETS:
+            return source, target
+    raise ValueError(
+        f"unknown pair {name!r}: a pair is named as 'mnist-usps' or 'pacs photo-sketch', "
+        f"of two of {', '.join(SETS)}"
+    )
 
 
+def _same_images(source, target):
+    "Whether test images of the target may be training images of the source."
+    if source == target or {source, target} == {"mnist", "mnist5k"}:
+        return True
+    return (source, target) == ("mnistm", "mnist5k") and digits() == "mnist"
+
+# %% ../nbs/01e_photos.ipynb #e94567ae
+def pair_sets(
+    name: str,  # 'mnist-usps', or with a family in front 'pacs photo-sketch'
+) -> tuple:  # the names of source and target; ValueError says what is unknown or differs
+    "The source and target that a pair's name stands for."
+    source, target = _names_of_pair(name)
+    same_classes(source, SETS[source].names, target, SETS[target].names)
+    if _same_images(source, target):
+        raise ValueError(
+            f"{source} and {target} are made of the same images: "
+            "what is tested on the one was trained on in the other"
+        )
+    return source, target
+
+# %% ../nbs/01e_photos.ipynb #d6364d0b
 def pair_dls(
-    name: str,  # as in `pair_sets`
+    name: str,  # a pair as `pair_sets` takes it, such as 'mnist-usps'
     bs: int = 128,  # images of each domain in a batch
-    **kwargs,  # as in `domain_dls`: size, channels, n, n_valid, train, valid, source_kw, target_kw ...
+    **kwargs,  # what else `domain_dls` takes: size, channels, n, n_valid, train, valid ...
 ) -> DataLoaders:  # train: ((xs, xt), ys); valid: (xt, yt) of the target
     "DataLoaders for adaptation between two sets, by the name of the pair."
     source, target = pair_sets(name)
@@ -652,17 +556,20 @@ def pair_dls(
         return domain_dls(source, target, bs, **kwargs)
     except DataError as e:
         raise DataError(
-            f"{e} Of packaged sets: pair_dls('optdigits-mnist5k') or pair_dls('faces avataaars-peeps')."
+            f"{e} Of packaged sets: pair_dls('optdigits-mnist5k') "
+            "or pair_dls('faces avataaars-peeps')."
         ) from None
 
-
-def pairs() -> pd.DataFrame:
-    "Every two sets that make a pair: its name, source, target, how many classes, and whether both are here."
+# %% ../nbs/01e_photos.ipynb #0c774a74
+def pairs() -> pd.DataFrame:  # name, source, target, classes, and ready: are both here?
+    "Every two sets that make a pair."
     rows = []
-    for a, b in permutations(SETS, 2):
+    for source, target in permutations(SETS, 2):
+        name = f"{source}-{target}"
         try:
-            pair_sets(f"{a}-{b}")
+            pair_sets(name)
         except ValueError:
             continue
-        rows.append((f"{a}-{b}", a, b, len(SETS[a].names), ready(a) and ready(b)))
+        both_here = ready(source) and ready(target)
+        rows.append((name, source, target, len(SETS[source].names), both_here))
     return pd.DataFrame(rows, columns=["name", "source", "target", "classes", "ready"])

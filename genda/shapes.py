@@ -44,36 +44,59 @@ def vector(
     names: list,  # names of kinds, as in NAMES; an unknown one raises ValueError
 ) -> np.ndarray:  # [24] of 0 and 1
     "The label vector of a list of names."
-    if isinstance(names, str) or (unknown := [n for n in names if n not in NAMES]):
-        raise ValueError(
-            f"{names!r}: a list is wanted, with names such as {NAMES[1]!r}; colours {', '.join(COLOURS)}; shapes {', '.join(SOLIDS)}"
-            + ("" if isinstance(names, str) else f"; unknown: {unknown}")
-        )
+    wanted = (
+        f"a list is wanted, with names such as {NAMES[1]!r}; "
+        f"colours {', '.join(COLOURS)}; shapes {', '.join(SOLIDS)}"
+    )
+    if isinstance(names, str):
+        raise ValueError(f"{names!r}: {wanted}")
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise ValueError(f"{names!r}: {wanted}; unknown: {unknown}")
     return np.isin(NAMES, names).astype(np.int64)
 
 # %% ../nbs/01d_shapes.ipynb #9eeb5a34
-def read_lists(
-    path,  # a JSON file: {file name: [names]} or [[names], ...]
-) -> tuple:  # file names (None where there are none), lists of names; DataError says what is wrong
-    "The label lists of a file of i-CLEVR."
+def _parsed(path):
+    "What a JSON file holds, or DataError."
     try:
-        got = json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except ValueError as e:
         raise DataError(f"{path} is damaged: {e}") from None
-    files, lists = (list(got), list(got.values())) if isinstance(got, dict) else (None, got)
+
+
+def _check_list(where, names):
+    "DataError unless `names` is a list of distinct kinds."
+    if not isinstance(names, list) or not names or len({*map(str, names)}) < len(names):
+        raise DataError(f"{where}: {names!r} is no list of distinct objects")
+    try:
+        vector(names)
+    except ValueError as e:
+        raise DataError(f"{where}: {e}") from None
+
+
+def _plain_png(file):
+    "Whether a file name is one of a .png, without a folder."
+    return Path(file).name == file and "\\" not in file and file.endswith(".png")
+
+# %% ../nbs/01d_shapes.ipynb #6b8d0321
+def read_lists(
+    path,  # a JSON file: {file name: [names]} or [[names], ...]
+) -> tuple:  # file names (None where there are none), lists of names; DataError says what is wrong
+    "The label lists of a file of i-CLEVR."
+    got = _parsed(path)
+    files = None
+    lists = got
+    if isinstance(got, dict):
+        files = list(got)
+        lists = list(got.values())
     if not isinstance(lists, list) or not lists:
         raise DataError(f"{path} holds no lists of objects")
     for i, names in enumerate(lists):
-        where = f"{path}, {files[i] if files else f'list {i}'}"
-        if not isinstance(names, list) or not names or len({*map(str, names)}) < len(names):
-            raise DataError(f"{where}: {names!r} is no list of distinct objects")
-        try:
-            vector(names)
-        except ValueError as e:
-            raise DataError(f"{where}: {e}") from None
-    if bad := [f for f in files or [] if Path(f).name != f or "\\" in f or not f.endswith(".png")]:
+        _check_list(f"{path}, {files[i] if files else f'list {i}'}", names)
+    bad = [file for file in files or [] if not _plain_png(file)]
+    if bad:
         raise DataError(f"{path}: {bad[0]!r} is no plain name of a .png")
     return files, lists
 
@@ -84,27 +107,43 @@ def draw_lists(
 ) -> list:  # n lists of 3 different names
     "Three of the 24 kinds for each scene, none preferred."
     rng = np.random.RandomState(seed)
-    return [[NAMES[i] for i in rng.permutation(24)[:3]] for _ in range(n)]
+    lists = []
+    for _ in range(n):
+        lists.append([NAMES[i] for i in rng.permutation(24)[:3]])
+    return lists
 
 
+def _first_file(name):
+    "The first file of that name among the data, or None."
+    return next((p for p in search(name) if p.is_file()), None)
+
+
+def _drawn_scenes():
+    "As many scenes as i-CLEVR has, with lists that we draw."
+    lists = []
+    for names in draw_lists(6003):
+        lists += [names[:1], names[:2], names]
+    return lists, np.repeat(np.arange(6003), 3)
+
+
+def _published_scenes(path):
+    "The scenes of train.json: pictures of one scene share all of their name but its last number."
+    files, lists = read_lists(path)
+    if files is None:
+        raise DataError(f"{path} names no pictures: {{file name: [objects]}} is wanted")
+    numbers = {}
+    kin = [numbers.setdefault(file.rsplit("_", 1)[0], len(numbers)) for file in files]
+    return lists, np.array(kin)
+
+# %% ../nbs/01d_shapes.ipynb #a493d96b
 def scenes(
     n: int | None = None,  # only the first so many scenes, by default all 6,003
-) -> tuple:  # lists of names, one a picture; the number of each picture's scene
+) -> tuple:  # lists of names, one per picture; the number of each picture's scene
     "The label lists of the training pictures: those of train.json where it is found, else drawn."
-    path = next((p for p in search("iclevr/train.json") if p.is_file()), None)
-    if path is None:
-        lists, kin = (
-            [names[:k] for names in draw_lists(6003) for k in (1, 2, 3)],
-            np.repeat(np.arange(6003), 3),
-        )
-    else:
-        files, lists = read_lists(path)
-        if files is None:
-            raise DataError(f"{path} names no pictures: {{file name: [objects]}} is wanted")
-        first = {}
-        kin = np.array([first.setdefault(f.rsplit("_", 1)[0], len(first)) for f in files])
-    keep = np.flatnonzero(kin < (n or len(lists)))
-    return [lists[i] for i in keep], kin[keep]
+    path = _first_file("iclevr/train.json")
+    lists, kin = _published_scenes(path) if path else _drawn_scenes()
+    wanted = np.flatnonzero(kin < (n or len(lists)))
+    return [lists[i] for i in wanted], kin[wanted]
 
 # %% ../nbs/01d_shapes.ipynb #00b05edd
 def _new(name, rng):
@@ -120,163 +159,204 @@ def _new(name, rng):
     )
 
 # %% ../nbs/01d_shapes.ipynb #bfc92d5a
-GAP, SEEN = 0.25, 0.6  # between footprints; the share of a thing's outline that must be seen
+GAP = 0.25  # the least distance between two footprints
+SEEN = 0.6  # the share of a thing's outline that must be seen
 
 
 def shares(
     scene,  # a Scene
-    size: int = 64,  # rays a side to look with
+    size: int = 64,  # rays per side to look with
 ) -> np.ndarray:  # [things], in 0..1
     "The share of each thing's outline that nothing hides."
-    t = meet(scene, scene.eye[:, None], rays(scene.eye, size, size))
-    who = t.argmin(0)
-    return np.array(
-        [(who == i).sum() / max(1, np.isfinite(v).sum()) for i, v in enumerate(t[1:], 1)]
-    )
+    distances = meet(scene, scene.eye[:, None], rays(scene.eye, size, size))
+    nearest = distances.argmin(0)
+    visible = []
+    for i, distance in enumerate(distances[1:], 1):  # 0 is the floor
+        outline = np.isfinite(distance).sum()
+        visible.append((nearest == i).sum() / max(1, outline))
+    return np.array(visible)
 
-
+# %% ../nbs/01d_shapes.ipynb #28ff965b
 def framed(
     scene,  # a Scene
     thing,  # a Thing
 ) -> bool:
     "Whether a ball around a thing lies in the picture, and so all of the thing."
-    z, x, y = (np.dot(a, [thing.x, thing.y, half(thing)] - scene.eye) for a in axes(scene.eye))
+    position = [thing.x, thing.y, half(thing)] - scene.eye
+    z, x, y = (np.dot(axis, position) for axis in axes(scene.eye))
     reach = half(thing) * dict(sphere=1, cylinder=2, cube=3)[thing.shape] ** 0.5
     return bool(max(abs(x), abs(y)) + reach * (1 + LENS**2) ** 0.5 <= z * LENS)
 
+# %% ../nbs/01d_shapes.ipynb #802c4cf4
+def _far_enough(scene, thing):
+    "Whether the footprint of a thing keeps its distance from all others."
+    for other in scene.things:
+        distance = np.hypot(thing.x - other.x, thing.y - other.y)
+        if distance < thing.size + other.size + GAP:
+            return False
+    return True
 
+
+def _add(scene, name, rng):
+    "The scene with one thing more, drawn again until all is in order."
+    for _ in range(2000):
+        thing = _new(name, rng)
+        larger = scene._replace(things=[*scene.things, thing])
+        apart = _far_enough(scene, thing)
+        if apart and framed(scene, thing) and shares(larger).min() >= SEEN:
+            return larger
+    raise ValueError(f"no room for {name} beside {len(scene.things)} other things")
+
+# %% ../nbs/01d_shapes.ipynb #03b19582
 def draw_scene(
-    names: list,  # names of kinds, as in NAMES
-    seed=0,  # a number or a list of numbers; the same seed begins the same scene, whatever follows in the list
-) -> Scene:
+    names: list,  # names of kinds, as in NAMES; ValueError where there is no room for one
+    # a number or a list of numbers: the same seed begins the same scene, whatever follows
+    seed=0,
+) -> Scene:  # with a thing for each name, in their order
     "A scene in order: nothing overlaps, leaves the frame or is hidden."
     vector(names)
     rng = np.random.RandomState(seed)
-    scene = Scene(
-        [],
-        (EYE + rng.uniform(-0.5, 0.5, 3)).astype("f"),
-        (LAMPS + rng.uniform(-0.5, 0.5, (3, 3))).astype("f"),
-    )
+    eye = (EYE + rng.uniform(-0.5, 0.5, 3)).astype("f")
+    lamps = (LAMPS + rng.uniform(-0.5, 0.5, (3, 3))).astype("f")
+    scene = Scene([], eye, lamps)
     for name in names:
-        for _ in range(2000):
-            thing = _new(name, rng)
-            more = scene._replace(things=[*scene.things, thing])
-            apart = all(
-                np.hypot(thing.x - k.x, thing.y - k.y) >= thing.size + k.size + GAP
-                for k in scene.things
-            )
-            if apart and framed(scene, thing) and shares(more).min() >= SEEN:
-                scene = more
-                break
-        else:
-            raise ValueError(f"no room for {name} beside {len(scene.things)} other things")
+        scene = _add(scene, name, rng)
     return scene
 
 # %% ../nbs/01d_shapes.ipynb #76f41f14
 def _picture(names, scene, seed, size):
+    "The picture of a list of names in the scene of a number."
     return render(draw_scene(names, [seed, scene]), size)
 
 
 def render_lists(
-    lists: list,  # lists of names, one a picture
-    kin=None,  # the number of each picture's scene [n]; pictures of one scene share places, by default each has its own
+    lists: list,  # lists of names, one per picture
+    # [n], the number of each picture's scene: pictures of one scene share their places;
+    # by default each picture has a scene of its own
+    kin=None,
     size: int = 64,  # side in px
     seed: int = 0,  # the same seed gives the same bytes
     workers: int = 2,  # threads; they change nothing but the time
 ) -> np.ndarray:  # uint8 [n, size, size, 3]
     "A picture for each list of names."
-    kin = range(len(lists)) if kin is None else kin
+    if kin is None:
+        kin = range(len(lists))
     out = np.empty((len(lists), size, size, 3), np.uint8)
+    draw = partial(_picture, seed=seed, size=size)
     with ThreadPoolExecutor(workers) as pool:
-        made = pool.map(partial(_picture, seed=seed, size=size), lists, map(int, kin))
-        for o, picture in zip(out, progress_bar(made, total=len(lists), leave=False)):
-            o[:] = picture
+        pictures = pool.map(draw, lists, [int(k) for k in kin])
+        for i, picture in enumerate(progress_bar(pictures, total=len(lists), leave=False)):
+            out[i] = picture
     return out
 
 # %% ../nbs/01d_shapes.ipynb #71b4b10b
-def _found():
-    return next(
-        (
-            f"the label lists of {p.parent.name}'s train.json"
-            for p in search("iclevr/train.json")
-            if p.is_file()
-        ),
-        "label lists drawn alike",
-    )
-
-
 def by_scene(
-    x,
-    y,
-    kin,  # images and labels [n, ...], and the number of each one's scene [n]
+    x,  # images [n, ...]
+    y,  # labels [n, ...]
+    kin,  # the number of each image's scene [n]
     split: str,  # 'train', 'valid' or 'test'
 ) -> tuple:  # images and labels of the split
     "A split in which pictures of one scene stay together."
     numbers = np.unique(kin)
-    keep = np.isin(kin, carve(numbers, np.zeros((len(numbers), 1)), split)[0])
+    chosen = carve(numbers, np.zeros((len(numbers), 1)), split)[0]
+    keep = np.isin(kin, chosen)
     return x[keep], y[keep]
 
 
-@register(
-    "shapes",
-    "generated",
-    18_009,
-    64,
-    24,
-    lambda: f"ray cast here from {_found()}; stands in for i-CLEVR (El-Nouby et al. 2019)",
-    "Apache-2.0",
-    names=NAMES,
-)
+def _source():
+    "Where the pictures come from, as the catalogue says it."
+    path = _first_file("iclevr/train.json")
+    lists = f"the label lists of {path.parent.name}'s train.json" if path else ""
+    return (
+        f"ray cast here from {lists or 'label lists drawn alike'}; "
+        "stands in for i-CLEVR (El-Nouby et al. 2019)"
+    )
+
+# %% ../nbs/01d_shapes.ipynb #13c1fdd1
+@register("shapes", "generated", 18_009, 64, 24, _source, "Apache-2.0", names=NAMES)
 def _shapes(split, size=64, scene_seed=0, n_scenes=None):
     lists, kin = scenes(n_scenes)
-    probe = hashlib.md5(
-        render(draw_scene(NAMES[1::11], 0), 16).tobytes(), usedforsecurity=False
-    ).hexdigest()
+    sample = render(draw_scene(NAMES[1::11], 0), 16)
+    fingerprint = hashlib.md5(sample.tobytes(), usedforsecurity=False).hexdigest()
 
     def make():
-        return (
-            render_lists(lists, kin, size, scene_seed),
-            np.array([vector(a) for a in lists]),
-        )
+        labels = np.array([vector(names) for names in lists])
+        return render_lists(lists, kin, size, scene_seed), labels
 
-    return by_scene(*cached("shapes", make, size, scene_seed, lists, probe), kin, split)
+    x, y = cached("shapes", make, size, scene_seed, lists, fingerprint)
+    return by_scene(x, y, kin, split)
 
 # %% ../nbs/01d_shapes.ipynb #950f293f
+def _drawn_like(name):
+    "Lists with as many objects as those of test.json or new_test.json."
+    sizes = dict(test=[6, 12, 14], new_test=[0, 12, 20])[name]
+    threes = draw_lists(32, len(name))
+    return [names[:k] for names, k in zip(threes, np.repeat([1, 2, 3], sizes))]
+
+
 def asked(
-    name: str = "test",  # 'test' or 'new_test'
+    name: str = "test",  # 'test' or 'new_test', else ValueError
 ) -> tuple:  # 32 lists of names, and their vectors [32, 24]
-    "The lists that a generator is to draw: the published ones where they are found, else drawn with their numbers of objects."
-    if name not in (sizes := dict(test=[6, 12, 14], new_test=[0, 12, 20])):
+    "The lists that a generator is to draw: the published ones where they are found, else drawn."
+    if name not in ("test", "new_test"):
         raise ValueError(f"{name!r}: 'test' or 'new_test' is wanted")
-    path = next((p for p in search(f"iclevr/{name}.json") if p.is_file()), None)
-    if path:
-        lists = read_lists(path)[1]
-    else:
-        lists = [
-            a[:k] for a, k in zip(draw_lists(32, len(name)), np.repeat([1, 2, 3], sizes[name]))
-        ]
-    return lists, np.array([vector(a) for a in lists])
+    path = _first_file(f"iclevr/{name}.json")
+    lists = read_lists(path)[1] if path else _drawn_like(name)
+    return lists, np.array([vector(names) for names in lists])
 
 # %% ../nbs/01d_shapes.ipynb #a380acf1
 def _square(path, size, crop):
     "A picture file as uint8 [size, size, 3]."
     with Image.open(path) as f:
         im = f.convert("RGB")
-    w, h = im.size
-    m = min(w, h)
     if crop:
+        w, h = im.size
+        m = min(w, h)
         im = im.crop(((w - m) // 2, (h - m) // 2, (w + m) // 2, (h + m) // 2))
     return np.asarray(im.resize((size, size), Image.BILINEAR))
 
 # %% ../nbs/01d_shapes.ipynb #2dd64964
+def _check_numbering(path):
+    "DataError unless objects.json, where it is there, numbers the kinds as NAMES does."
+    if not path.is_file():
+        return
+    try:
+        same = json.loads(path.read_text(encoding="utf-8")) == {n: i for i, n in enumerate(NAMES)}
+    except ValueError:
+        same = False
+    if not same:
+        raise DataError(f"{path} does not number the 24 objects of i-CLEVR in their order")
+
+# %% ../nbs/01d_shapes.ipynb #12967877
+def _picture_paths(folder, files):
+    "Where the pictures lie, in images/ or beside the label files; DataError names missing ones."
+    paths = []
+    for file in files:
+        path = folder / "images" / file
+        paths.append(path if path.is_file() else folder / file)
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the {len(files)} pictures of {folder / 'train.json'} "
+            f"are missing in {folder}: {', '.join(missing[:3])}{' ...' if missing[3:] else ''}"
+        )
+    return paths
+
+
+def _sound_square(path, size, crop):
+    "A picture as `_square` reads it; DataError names one that cannot be read."
+    try:
+        return _square(path, size, crop)
+    except Exception as e:
+        raise DataError(f"{path} is damaged ({type(e).__name__}: {e})") from None
+
+# %% ../nbs/01d_shapes.ipynb #351a7973
 def read_iclevr(
-    folder,  # holds train.json, and the pictures in images/ or beside it; objects.json is compared where it is there
-    split: str = "train",  # 'train', 'valid' or 'test', carved 8:1:1 by scene
+    folder,  # with train.json, and the pictures in images/ or beside it; objects.json is compared
+    split: str = "train",  # 'train', 'valid' or 'test', split 8:1:1 by scene
     size: int = 64,  # side in px
     crop: bool = False,  # the middle square, instead of squeezing width and height
-) -> (
-    tuple
-):  # images uint8 [n, size, size, 3], labels [n, 24]; DataError names what is missing or damaged
+) -> tuple:  # images uint8 [n, size, size, 3], labels [n, 24]; DataError names what is wrong
     "One split of i-CLEVR from its published files."
     folder = Path(folder)
     files, lists = read_lists(folder / "train.json")
@@ -284,54 +364,32 @@ def read_iclevr(
         raise DataError(
             f"{folder / 'train.json'} names no pictures: {{file name: [objects]}} is wanted"
         )
-    known = folder / "objects.json"
-    try:
-        same = not known.is_file() or json.loads(known.read_text(encoding="utf-8")) == {
-            n: i for i, n in enumerate(NAMES)
-        }
-    except ValueError:
-        same = False
-    if not same:
-        raise DataError(f"{known} does not number the 24 objects of i-CLEVR in their order")
-    paths = [p if (p := folder / "images" / f).is_file() else folder / f for f in files]
-    if gone := [p.name for p in paths if not p.is_file()]:
-        raise DataError(
-            f"{len(gone)} of the {len(files)} pictures of {folder / 'train.json'} are missing in {folder}: {', '.join(gone[:3])}{' ...' if gone[3:] else ''}"
-        )
-
-    def one(path):
-        try:
-            return _square(path, size, crop)
-        except Exception as e:
-            raise DataError(f"{path} is damaged ({type(e).__name__}: {e})") from None
+    _check_numbering(folder / "objects.json")
+    paths = _picture_paths(folder, files)
 
     def make():
-        return (
-            np.stack([one(p) for p in progress_bar(paths, leave=False)]),
-            np.array([vector(a) for a in lists]),
-        )
+        pictures = [_sound_square(path, size, crop) for path in progress_bar(paths, leave=False)]
+        return np.stack(pictures), np.array([vector(names) for names in lists])
 
-    kin = np.unique([f.rsplit("_", 1)[0] for f in files], return_inverse=True)[1]
-    return by_scene(
-        *cached(
-            "iclevr",
-            make,
-            size,
-            crop,
-            lists,
-            [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths],
-        ),
-        kin,
-        split,
-    )
+    stamps = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+    x, y = cached("iclevr", make, size, crop, lists, stamps)
+    scene = [file.rsplit("_", 1)[0] for file in files]
+    kin = np.unique(scene, return_inverse=True)[1]
+    return by_scene(x, y, kin, split)
 
-
+# %% ../nbs/01d_shapes.ipynb #798cdc57
 def _folder():
     "The folder iclevr, one with pictures before one without."
-    there = [p for p in search("iclevr") if p.is_dir()]
-    return next(
-        (p for p in there if any(p.rglob("*.png"))), (there + [settings().data / "iclevr"])[0]
-    )
+    folders = [path for path in search("iclevr") if path.is_dir()]
+    for folder in folders:
+        if any(folder.rglob("*.png")):
+            return folder
+    return folders[0] if folders else settings().data / "iclevr"
+
+
+def _ready():
+    "Whether pictures of i-CLEVR are here."
+    return any(_folder().rglob("*.png"))
 
 
 @register(
@@ -340,10 +398,11 @@ def _folder():
     18_009,
     64,
     24,
-    "i-CLEVR (El-Nouby et al. 2019), the pictures with 1 to 3 objects; put into a folder iclevr by you",
+    "i-CLEVR (El-Nouby et al. 2019), the pictures with 1 to 3 objects; "
+    "put into a folder iclevr by you",
     "Microsoft Research's terms, in GeNeVA-v1.zip",
     names=NAMES,
-    ready=lambda: any(_folder().rglob("*.png")),
+    ready=_ready,
     instead="shapes",
 )
 def _iclevr(split, size=64, crop=False, folder=None):
