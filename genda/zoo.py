@@ -325,13 +325,13 @@ RECIPES["faces"] = Recipe(
     callbacks=_signed,
 )
 
-# %% ../nbs/12_zoo.ipynb #a7d6bb57
+# %% ../nbs/12_zoo.ipynb #d0bc0cb9
 def drawn_face_figures(
     model: nn.Module,  # a network that draws faces
     card: dict,  # its card
     n: int,  # how many faces to draw
 ) -> dict:  # judge_accuracy and fid, Scores
-    "How well faces show the attributes that were asked for; how near to artists' faces they are."
+    "How well faces show the attributes that were asked for, and how near to real ones they are."
     y = 2 * torch.as_tensor(draw_attributes(n, seed=4)).float() - 1
     x = drawn(model, card, y)
     judge = Judge("faces")
@@ -496,13 +496,13 @@ def _check_data(name, data):
             "holds a tenth of the digits and would make a worse network under the same name"
         )
 
-# %% ../nbs/12_zoo.ipynb #a7f964e4
+# %% ../nbs/12_zoo.ipynb #17237ab0
 def build(
     name: str,  # an entry that has a `make`
     folder=None,  # where the weights go, by default the package; better ones that lie there stay
     runs=None,  # where its training keeps checkpoints, by default runs/zoo beside settings.ini
     n: int | None = None,  # images for the figures, by default as many as its entry says
-    data: str | None = None,  # what it learns, by default its entry's; RuntimeError if it is absent
+    data: str | None = None,  # what it learns, by default its entry's; RuntimeError if absent
 ) -> dict:  # the card
     "Train a network of the zoo, going on where it stopped; write it with the figures of the file."
     e = lookup("network", name, {k: e for k, e in ENTRIES.items() if e.make})
