@@ -432,7 +432,7 @@ def zoo(
 
 # %% ../nbs/12_zoo.ipynb #71875ca0
 def _band(was, now, allow=1.0):
-    "Where a figure should lie that is computed anew from fewer images; `allow` scales the band."
+    "Where a figure computed anew from fewer images should lie; `allow` scales the band."
     if was.what == "accuracy":
         middle = float(was)
         variance = max(was * (1 - was), 1 / now.n)
@@ -474,7 +474,7 @@ def _is_worse(now, was):
 
 
 def _worse(name, folder, card):
-    "What `card` says that is worse than the card in `folder`, as text; nothing where none is there."
+    "What `card` says that is worse than the card in `folder`, as text; empty where none is there."
     try:
         old = told(load_weights(name, folder)[1])
     except (FileNotFoundError, ValueError):
