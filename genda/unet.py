@@ -232,14 +232,14 @@ class Level(nn.Module):
             x = attn(block(x, e))
         return x
 
-# %% ../nbs/03_unet.ipynb #c0ffee01
+# %% ../nbs/03_unet.ipynb #22307686
 def _halve(ci, co, pool):
     "From one level to the next coarser one."
     if pool:
         return nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(ci, co, 1))
     return nn.Conv2d(ci, co, 3, 2, 1)
 
-
+# %% ../nbs/03_unet.ipynb #c0ffee01
 class UNet(Net):
     "The diffusion UNet: residual blocks and attention over levels of halving resolution."
 

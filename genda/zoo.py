@@ -209,7 +209,7 @@ class Recipe:
     callbacks: Callable = _no_callbacks  # () -> further callbacks; a KeepBest chooses the weights
     schedule: Callable = warm_linear  # learning rate -> how it changes
 
-
+# %% ../nbs/12_zoo.ipynb #5aa4e191
 RECIPES = dict(
     digits=Recipe(
         data="mnist",
@@ -279,7 +279,7 @@ def _mnistm_card(data):
     licence = f"Apache-2.0, as the code; trained on: {row.licence}"
     return dict(made_from=row.source, licence=licence)
 
-
+# %% ../nbs/12_zoo.ipynb #c3e90a74
 RECIPES["mnistm"] = Recipe(
     data="mnistm",
     net=dict(name="unet", in_channels=3, layers=1, classes=10, fold=2),
@@ -443,7 +443,7 @@ def _band(was, now, allow=1.0):
         wide = above / 2 + now.floor / 2
     return middle - allow * wide, middle + allow * wide
 
-
+# %% ../nbs/12_zoo.ipynb #eb71a245
 def recheck(
     name: str,  # an entry of the zoo
     n: int,  # images for each figure; fewer make a wider band
