@@ -16,6 +16,7 @@ from .core import check_images, lookup
 
 # %% ../nbs/02_process.ipynb #e4b73f08
 def _abar(beta):
+    "The table of T + 1 entries that belongs to T variances."
     return torch.cat([beta.new_ones(1), (1 - beta).cumprod(0)])
 
 
@@ -25,34 +26,42 @@ def _linear(T, beta_1=1e-4, beta_T=0.02):
 
 # %% ../nbs/02_process.ipynb #6e67f18b
 def _linear_rescaled(T, beta_1=1e-4, beta_T=0.02):
-    "The curve of 1000 linear steps, walked in T strides."
-    log, u = (
-        _linear(1000, beta_1, beta_T).log(),
-        torch.linspace(0, 1000, T + 1, dtype=torch.float64),
-    )
-    i = u.long().clamp(max=999)
-    return torch.lerp(log[i], log[i + 1], u - i).exp()
+    "The curve of 1000 linear steps, passed through in T steps."
+    log_abar = _linear(1000, beta_1, beta_T).log()
+    u = torch.linspace(0, 1000, T + 1, dtype=torch.float64)
+    below = u.long().clamp(max=999)
+    return torch.lerp(log_abar[below], log_abar[below + 1], u - below).exp()
 
 # %% ../nbs/02_process.ipynb #e3270f4d
-def _from_curve(f, T):
+def _from_curve(curve, T):
     "abar that follows the falling curve f(u); no step has a variance above 0.999."
-    f = f(torch.linspace(0, 1, T + 1, dtype=torch.float64))
+    f = curve(torch.linspace(0, 1, T + 1, dtype=torch.float64))
     return _abar((1 - f[1:] / f[:-1]).clamp(max=0.999))
 
 
 def _cosine(T, offset=0.008):
-    return _from_curve(lambda u: ((u + offset) / (1 + offset) * math.pi / 2).cos() ** 2, T)
+    "A squared cosine."
+
+    def curve(u):
+        return ((u + offset) / (1 + offset) * math.pi / 2).cos() ** 2
+
+    return _from_curve(curve, T)
 
 
 def _sigmoid(T, tau=1.0):
-    return _from_curve(lambda u: u.new_tensor(3 / tau).sigmoid() - ((6 * u - 3) / tau).sigmoid(), T)
+    "A piece of a sigmoid, from -3 to 3."
+
+    def curve(u):
+        return u.new_tensor(3 / tau).sigmoid() - ((6 * u - 3) / tau).sigmoid()
+
+    return _from_curve(curve, T)
 
 
 schedules = dict(linear=_linear, linear_rescaled=_linear_rescaled, cosine=_cosine, sigmoid=_sigmoid)
 
 # %% ../nbs/02_process.ipynb #57343a8c
 class GaussianDiffusion:
-    "The corruption x_t = alpha_t x_0 + sigma_t eps, t = 0..T, as two tables; `.vp`, `.ve` and `.flow` make one."
+    "The corruption x_t = alpha_t x_0 + sigma_t eps, t = 0..T, as two tables; `.vp` makes one."
 
     def __init__(
         self,
@@ -61,25 +70,31 @@ class GaussianDiffusion:
         prior_std: float = 1.0,  # standard deviation of the noise that sampling starts from
         config: dict | None = None,  # how the process was made, for model cards
     ):
-        self.alpha, self.sigma = (
-            torch.as_tensor(v).detach().to("cpu", torch.float64).clone() for v in (alpha, sigma)
-        )
-        self.T, self.prior_std, self.config = len(self.alpha) - 1, prior_std, config or {}
+        self.alpha = torch.as_tensor(alpha).detach().to("cpu", torch.float64).clone()
+        self.sigma = torch.as_tensor(sigma).detach().to("cpu", torch.float64).clone()
+        self.T = len(self.alpha) - 1
+        self.prior_std = prior_std
+        self.config = config or {}
         if self.config.get("kind") == "vp":
             self.abar = self.alpha**2
-        if self.T < 1 or self.alpha.shape != self.sigma.shape:
-            raise ValueError("alpha and sigma are tables of T + 1 entries, T at least 1")
-        good = (
-            ((self.sigma / self.alpha).diff() > 0) & (self.alpha[:-1] > 0) & (self.alpha[1:] >= 0)
-        )
-        if self.alpha[0] != 1 or self.sigma[0] != 0 or not good.all():
-            raise ValueError(
-                "alpha must be 1 at t = 0 and above 0 before T, sigma 0 at t = 0, and "
-                f"sigma/alpha must rise: first not so at t = {int(good.int().argmin()) + 1}. Are all variances between 0 and 1, is T too large?"
-            )
+        _check_tables(self.alpha, self.sigma)
 
     def __repr__(self):
-        return f"GaussianDiffusion({', '.join(f'{k}={v!r}' for k, v in (self.config or dict(T=self.T)).items())})"
+        shown = self.config or dict(T=self.T)
+        return f"GaussianDiffusion({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
+
+def _check_tables(alpha, sigma):
+    "Refuse, with ValueError, tables that are no corruption from clean to noisy."
+    if len(alpha) < 2 or alpha.shape != sigma.shape:
+        raise ValueError("alpha and sigma are tables of T + 1 entries, T at least 1")
+    good = ((sigma / alpha).diff() > 0) & (alpha[:-1] > 0) & (alpha[1:] >= 0)
+    if alpha[0] != 1 or sigma[0] != 0 or not good.all():
+        raise ValueError(
+            "alpha must be 1 at t = 0 and above 0 before T, sigma 0 at t = 0, and sigma/alpha "
+            f"must rise: first not so at t = {int(good.int().argmin()) + 1}. "
+            "Are all variances between 0 and 1, is T too large?"
+        )
 
 # %% ../nbs/02_process.ipynb #890d5f9b
 @patch(cls_method=True)
@@ -91,71 +106,52 @@ def vp(
 ) -> GaussianDiffusion:
     "Variance preserving: alpha^2 + sigma^2 = 1."
     abar = lookup("schedule", schedule, schedules)(T, **kwargs)
-    return cls(
-        abar.sqrt(), (1 - abar).sqrt(), config=dict(kind="vp", T=T, schedule=schedule, **kwargs)
-    )
-
-
-@patch(cls_method=True)
-def ve(
-    cls: GaussianDiffusion,
-    T: int = 1000,  # number of steps
-    sigma_min: float = 0.01,  # noise at t = 1, above 0
-    sigma_max: float = 50.0,  # noise at t = T, large beside the distances between images
-) -> GaussianDiffusion:
-    "Variance exploding: the image stays, geometrically growing noise drowns it."
-    sigma = torch.linspace(math.log(sigma_min), math.log(sigma_max), T, dtype=torch.float64).exp()
-    return cls(
-        torch.ones(T + 1),
-        torch.cat([sigma.new_zeros(1), sigma]),
-        sigma_max,
-        dict(kind="ve", T=T, sigma_min=sigma_min, sigma_max=sigma_max),
-    )
-
-
-@patch(cls_method=True)
-def flow(
-    cls: GaussianDiffusion,
-    T: int = 1000,  # number of steps
-) -> GaussianDiffusion:
-    "A straight line from the image to noise."
-    sigma = torch.linspace(0, 1, T + 1, dtype=torch.float64)
-    return cls(1 - sigma, sigma, config=dict(kind="flow", T=T))
+    config = dict(kind="vp", T=T, schedule=schedule, **kwargs)
+    return cls(abar.sqrt(), (1 - abar).sqrt(), config=config)
 
 # %% ../nbs/02_process.ipynb #722c19e1
 def _check(**tensors):
     "Float tensors of one shape, images or points, or an error that names the odd one."
-    (first, x), *_ = tensors.items()
+    first = next(iter(tensors))
+    shape = None
     for name, v in tensors.items():
         if not torch.is_tensor(v) or not v.is_floating_point():
             raise TypeError(f"{name} must be a float tensor, not {getattr(v, 'dtype', type(v))}")
-        if v.shape != x.shape:
+        shape = v.shape if shape is None else shape
+        if v.shape != shape:
             raise ValueError(
-                f"{name} is {list(v.shape)} and {first} is {list(x.shape)}: they must be equal, nothing is broadcast"
+                f"{name} is {list(v.shape)} and {first} is {list(shape)}: "
+                "they must be equal, nothing is broadcast"
             )
-    if x.ndim not in (1, 2, 4):
+    if len(shape) not in (1, 2, 4):
         raise ValueError(
-            f"{first} is {list(x.shape)}: images are [b, c, h, w], one image x[None]; points are [b] or [b, d]"
+            f"{first} is {list(shape)}: images are [b, c, h, w], one image x[None]; "
+            "points are [b] or [b, d]"
         )
 
 
-def _at(self, t, x, name="t", first=1):
-    "Step t as int64 on the CPU with its alpha and sigma, one or [b] as `x` has samples, or an error if it is not in first..T."
+def _check_t(self, t, x, name="t", first=1):
+    "Steps as int64 on the CPU: one, or as many as `x` has samples, all in first..T; or an error."
     t = torch.as_tensor(t)
     if t.is_floating_point() or t.is_complex() or t.dtype == torch.bool:
         raise TypeError(f"{name} counts steps: an int or integers [b], not {t.dtype}")
     if t.ndim > 1 or (t.ndim == 1 and x is not None and len(t) != len(x)):
-        raise ValueError(f"{name} is {list(t.shape)}: it must be one int, or one a sample, [b]")
+        raise ValueError(f"{name} is {list(t.shape)}: it must be one int, or one per sample, [b]")
     t = t.cpu().long()
     if t.numel() and not (first <= t.min() and t.max() <= self.T):
         raise ValueError(f"{name} lies in {first}..{self.T} here, not {t.min()}..{t.max()}")
-    return t, self.alpha[t], self.sigma[t]
+    return t
 
-
+# %% ../nbs/02_process.ipynb #ca29cb4a
 def _like(v, x):
-    "Float64 coefficients, one or [b], in x's type (at least float32), on its device and in a shape that multiplies it."
+    "Float64 coefficients, one or [b], in x's type (at least float32), on its device, for x."
     v = v.to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
     return v.view(-1, *[1] * (x.ndim - 1)) if v.ndim else v
+
+
+def _combine(a, x, b, y):
+    "a x + b y in x's type."
+    return (_like(a, x) * x + _like(b, x) * y).to(x.dtype)
 
 # %% ../nbs/02_process.ipynb #315e2a81
 @patch
@@ -169,8 +165,8 @@ def corrupt(
     if isinstance(x0, Tensor) and x0.ndim == 4:
         check_images(x0, name="x0")
     _check(x0=x0, eps=eps)
-    alpha, sigma = (_like(v, x0) for v in _at(self, t, x0)[1:])
-    return (alpha * x0 + sigma * eps).to(x0.dtype)
+    t = _check_t(self, t, x0)
+    return _combine(self.alpha[t], x0, self.sigma[t], eps)
 
 # %% ../nbs/02_process.ipynb #7eda2ed8
 @patch
@@ -179,42 +175,41 @@ def snr(
     t,  # step 1..T: an int, or integers [b]
 ) -> Tensor:  # one number or [b], float32 on t's device
     "Signal-to-noise ratio alpha_t^2 / sigma_t^2."
-    _, alpha, sigma = _at(self, t, None)
-    return _like((alpha / sigma) ** 2, torch.as_tensor(t).float())
-
-
-@patch
-def c_in(
-    self: GaussianDiffusion,
-    t,  # step 1..T: an int, or integers [b]
-    x: Tensor = None,  # what it will multiply; without it the answer suits float32 images on t's device
-) -> Tensor:  # one number, or [b, 1, 1, 1]
-    "What a network's input x_t is multiplied by to have size 1: 1/sqrt(alpha_t^2 + sigma_t^2)."
-    if x is None:
-        x = torch.as_tensor(t).float().view(-1, 1, 1, 1)
-    _, alpha, sigma = _at(self, t, x)
-    return _like((alpha**2 + sigma**2) ** -0.5, x)
-
-
-@patch
-def prior(
-    self: GaussianDiffusion,
-    shape,  # of the batch, [b, c, h, w]
-    **kwargs,  # device, dtype or generator, passed on to torch.randn
-) -> Tensor:  # noise of standard deviation `prior_std`
-    "Noise to start sampling from: x_T when nothing is left of the image."
-    return self.prior_std * torch.randn(tuple(shape), **kwargs)
+    steps = _check_t(self, t, None)
+    ratio = (self.alpha[steps] / self.sigma[steps]) ** 2
+    return _like(ratio, torch.as_tensor(t).float())
 
 # %% ../nbs/02_process.ipynb #34e68214
-predictions = dict(  # what a network may predict: a x_0 + b eps
-    eps=lambda alpha, sigma: (0 * alpha, 0 * alpha + 1),
-    score=lambda alpha, sigma: (0 * alpha, -1 / sigma),
-    x0=lambda alpha, sigma: (0 * alpha + 1, 0 * alpha),
-    v=lambda alpha, sigma: (-sigma, alpha),
-    velocity=lambda alpha, sigma: (0 * alpha - 1, 0 * alpha + 1),
+def _eps_pair(alpha, sigma):
+    return 0 * alpha, 0 * alpha + 1
+
+
+def _score_pair(alpha, sigma):
+    return 0 * alpha, -1 / sigma
+
+
+def _x0_pair(alpha, sigma):
+    return 0 * alpha + 1, 0 * alpha
+
+
+def _v_pair(alpha, sigma):
+    return -sigma, alpha
+
+
+def _velocity_pair(alpha, sigma):
+    return 0 * alpha - 1, 0 * alpha + 1
+
+
+# what a network may predict: (alpha, sigma) -> the pair (a, b) of a x_0 + b eps
+predictions = dict(
+    eps=_eps_pair,
+    score=_score_pair,
+    x0=_x0_pair,
+    v=_v_pair,
+    velocity=_velocity_pair,
 )
 
-
+# %% ../nbs/02_process.ipynb #da8ab3c6
 @patch
 def target(
     self: GaussianDiffusion,
@@ -224,10 +219,11 @@ def target(
     predict: str,  # a name in `predictions`; an unknown one raises ValueError
 ) -> Tensor:  # what the network should answer, like x0
     "The training target a x_0 + b eps."
-    a_b = lookup("prediction", predict, predictions)
+    pair = lookup("prediction", predict, predictions)
     _check(x0=x0, eps=eps)
-    a, b = a_b(*_at(self, t, x0)[1:])
-    return (_like(a, x0) * x0 + _like(b, x0) * eps).to(x0.dtype)
+    t = _check_t(self, t, x0)
+    a, b = pair(self.alpha[t], self.sigma[t])
+    return _combine(a, x0, b, eps)
 
 # %% ../nbs/02_process.ipynb #5b26f7be
 @patch
@@ -236,45 +232,84 @@ def to_x0(
     pred: Tensor,  # the network's answer, like xt
     xt: Tensor,  # noisy images [b, c, h, w]
     t,  # step 1..T: an int, or integers [b]
-    predict: str,  # what `pred` is, a name in `predictions`; refused with ValueError where it does not determine x0
+    predict: str,  # what `pred` is, a name in `predictions`; ValueError where it determines no x0
 ) -> Tensor:  # estimate of the clean images, like xt; not clipped
     "The clean image that a prediction amounts to."
-    a_b = lookup("prediction", predict, predictions)
+    pair = lookup("prediction", predict, predictions)
     _check(xt=xt, pred=pred)
-    _, alpha, sigma = _at(self, t, xt)
-    a, b = a_b(alpha, sigma)
+    t = _check_t(self, t, xt)
+    alpha = self.alpha[t]
+    sigma = self.sigma[t]
+    a, b = pair(alpha, sigma)
     det = alpha * b - sigma * a
     if (det == 0).any():
         raise ValueError(
             f"{predict!r} cannot give x0 at t = {self.T}, where alpha is 0 and x_t holds "
             "nothing of the image: predict 'v', 'velocity' or 'x0', or start at a smaller t"
         )
-    return (_like(b / det, xt) * xt - _like(sigma / det, xt) * pred).to(xt.dtype)
+    return _combine(b / det, xt, -(sigma / det), pred)
 
 # %% ../nbs/02_process.ipynb #4a57d3ee
+def _eps(alpha, sigma, x0, xt):
+    "The noise in xt, by `to_eps`, of what was checked."
+    return _combine(1 / sigma, xt, -(alpha / sigma), x0)
+
+
 @patch
 def to_eps(
     self: GaussianDiffusion,
     x0: Tensor,  # clean images, or an estimate of them, [b, c, h, w]
-    xt: Tensor,  # noisy images
+    xt: Tensor,  # noisy images [b, c, h, w]
     t,  # step 1..T: an int, or integers [b]
 ) -> Tensor:  # the noise, like xt
     "The noise that leads from x0 to xt: (x_t - alpha_t x_0) / sigma_t."
     _check(xt=xt, x0=x0)
-    _, alpha, sigma = _at(self, t, xt)
-    return (_like(1 / sigma, xt) * xt - _like(alpha / sigma, xt) * x0).to(xt.dtype)
+    t = _check_t(self, t, xt)
+    return _eps(self.alpha[t], self.sigma[t], x0, xt)
 
 
 @patch
 def to_score(
     self: GaussianDiffusion,
     x0: Tensor,  # clean images, or an estimate of them, [b, c, h, w]
-    xt: Tensor,  # noisy images
+    xt: Tensor,  # noisy images [b, c, h, w]
     t,  # step 1..T: an int, or integers [b]
 ) -> Tensor:  # the score, like xt
-    "The gradient of log q(x_t | x_0), or of log p(x_t) if x0 is its posterior mean: -eps / sigma_t."
-    eps, sigma = self.to_eps(x0, xt, t), _at(self, t, xt)[2]
+    "The gradient of log q(x_t | x_0), or of log p(x_t) for the posterior mean: -eps / sigma_t."
+    _check(xt=xt, x0=x0)
+    t = _check_t(self, t, xt)
+    sigma = self.sigma[t]
+    eps = _eps(self.alpha[t], sigma, x0, xt)
     return (-_like(1 / sigma, xt) * eps).to(xt.dtype)
+
+# %% ../nbs/02_process.ipynb #b7e03f57
+def _check_step_back(self, t, s, eta, **tensors):
+    "Both steps of a step back as int64 on the CPU, or an error; `tensors` with xt first."
+    _check(**tensors)
+    xt = tensors["xt"]
+    t = _check_t(self, t, xt)
+    s = _check_t(self, s, xt, "s", first=0)
+    if not (s < t).all():
+        raise ValueError(f"a step goes back, s < t, not from t = {t.tolist()} to s = {s.tolist()}")
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta lies in 0 (DDIM) .. 1 (DDPM), not {eta}")
+    return t, s
+
+
+def _posterior(self, xt, x0, t, s, eta, eps, variance):
+    "Mean and standard deviation of `posterior`, of what was checked."
+    alpha_t, sigma_t = self.alpha[t], self.sigma[t]
+    alpha_s, sigma_s = self.alpha[s], self.sigma[s]
+    beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
+    fresh = eta * sigma_s / sigma_t * beta.sqrt()  # sigma_{s|t}
+    keep = (sigma_s**2 - fresh**2).clamp(min=0).sqrt()
+    if eps is None:
+        mean = _combine(keep / sigma_t, xt, alpha_s - keep * alpha_t / sigma_t, x0)
+    else:
+        mean = (_like(alpha_s, xt) * x0 + _like(keep, xt) * eps).to(xt.dtype)
+    large = eta * beta.sqrt() * (s > 0)
+    std = lookup("variance", variance, dict(posterior=fresh, large=large))
+    return mean, _like(std, xt)
 
 # %% ../nbs/02_process.ipynb #596086f2
 @patch
@@ -286,24 +321,14 @@ def posterior(
     s,  # step 0..t-1 to go to: an int, or integers [b]
     eta: float = 1.0,  # 1 is Bayes' answer and DDPM's, 0 is DDIM's, which has no variance
     eps: Tensor = None,  # the noise in xt, where it is not to be computed from x0
-    variance: str = "posterior",  # or 'large', see `step`
+    variance: str = "posterior",  # or 'large', which is beta_{t|s}; another raises ValueError
 ) -> tuple:  # mean like xt, standard deviation (one number or [b, 1, 1, 1])
     "Mean and standard deviation of x_s given x_t and x_0."
-    _check(xt=xt, x0=x0, **({} if eps is None else dict(eps=eps)))
-    (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) = _at(self, t, xt), _at(self, s, xt, "s", first=0)
-    if not (s < t).all():
-        raise ValueError(f"a step goes back, s < t, not from t = {t.tolist()} to s = {s.tolist()}")
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta lies in 0 (DDIM) .. 1 (DDPM), not {eta}")
-    beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
-    v = eta * sigma_s / sigma_t * beta.sqrt()
-    keep = (sigma_s**2 - v**2).clamp(min=0).sqrt()
-    if eps is None:
-        mean = _like(alpha_s - keep * alpha_t / sigma_t, xt) * x0 + _like(keep / sigma_t, xt) * xt
-    else:
-        mean = _like(alpha_s, xt) * x0 + _like(keep, xt) * eps
-    std = lookup("variance", variance, dict(posterior=v, large=eta * beta.sqrt() * (s > 0)))
-    return mean.to(xt.dtype), _like(std, xt)
+    tensors = dict(xt=xt, x0=x0)
+    if eps is not None:
+        tensors["eps"] = eps
+    t, s = _check_step_back(self, t, s, eta, **tensors)
+    return _posterior(self, xt, x0, t, s, eta, eps, variance)
 
 # %% ../nbs/02_process.ipynb #60e1a734
 @patch
@@ -315,12 +340,105 @@ def step(
     s,  # step 0..t-1 to go to: an int, or integers [b]
     eta: float = 0.0,  # 0 is DDIM (nothing random), 1 is DDPM
     z: Tensor = None,  # standard normal noise; drawn if it is needed and not given
-    eps: Tensor = None,  # the noise in xt, where it is not to be computed from x0 (say, from before x0 was clipped)
-    variance: str = "posterior",  # or 'large': eta^2 beta_{t|s}, and none at s = 0; an unknown one raises ValueError
+    eps: Tensor = None,  # the noise in xt, where x0 (clipped, say) is not to decide it
+    variance: str = "posterior",  # or 'large', which is beta_{t|s}; another raises ValueError
 ) -> Tensor:  # x_s, like xt
     "One step back, from t to s."
-    mean, std = self.posterior(xt, x0, t, s, eta, eps, variance)
+    tensors = dict(xt=xt, x0=x0)
+    if eps is not None:
+        tensors["eps"] = eps
+    if z is not None:
+        tensors["z"] = z
+    t, s = _check_step_back(self, t, s, eta, **tensors)
+    mean, std = _posterior(self, xt, x0, t, s, eta, eps, variance)
+    if z is None and not eta:
+        return mean
     if z is None:
-        return mean if not eta else (mean + std * torch.randn_like(xt)).to(xt.dtype)
-    _check(xt=xt, z=z)
+        z = torch.randn_like(xt)
     return (mean + std * z).to(xt.dtype)
+
+# %% ../nbs/02_process.ipynb #6796ef41
+@patch
+def prior(
+    self: GaussianDiffusion,
+    shape,  # of the batch, [b, c, h, w]
+    **kwargs,  # device, dtype or generator, passed on to torch.randn
+) -> Tensor:  # noise of standard deviation `prior_std`
+    "Noise to start sampling from: x_T when nothing is left of the image."
+    return self.prior_std * torch.randn(tuple(shape), **kwargs)
+
+# %% ../nbs/02_process.ipynb #f9aa5cee
+@patch(cls_method=True)
+def ve(
+    cls: GaussianDiffusion,
+    T: int = 1000,  # number of steps
+    sigma_min: float = 0.01,  # noise at t = 1, above 0
+    sigma_max: float = 50.0,  # noise at t = T, large beside the distances between images
+) -> GaussianDiffusion:
+    "Variance exploding: the image stays, geometrically growing noise drowns it."
+    log_sigma = torch.linspace(math.log(sigma_min), math.log(sigma_max), T, dtype=torch.float64)
+    sigma = torch.cat([log_sigma.new_zeros(1), log_sigma.exp()])
+    config = dict(kind="ve", T=T, sigma_min=sigma_min, sigma_max=sigma_max)
+    return cls(torch.ones(T + 1), sigma, sigma_max, config)
+
+
+@patch(cls_method=True)
+def flow(
+    cls: GaussianDiffusion,
+    T: int = 1000,  # number of steps
+) -> GaussianDiffusion:
+    "A straight line from the image to noise."
+    sigma = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    return cls(1 - sigma, sigma, config=dict(kind="flow", T=T))
+
+# %% ../nbs/02_process.ipynb #e6217628
+def _c_in(alpha, sigma, x):
+    "The factor of `c_in`, to multiply x."
+    return _like((alpha**2 + sigma**2) ** -0.5, x)
+
+
+@patch
+def c_in(
+    self: GaussianDiffusion,
+    t,  # step 1..T: an int, or integers [b]
+    x: Tensor = None,  # what it will multiply; by default float32 images on t's device
+) -> Tensor:  # one number, or [b, 1, 1, 1]
+    "What a network's input x_t is multiplied by to have size 1: 1/sqrt(alpha_t^2 + sigma_t^2)."
+    if x is None:
+        x = torch.as_tensor(t).float().view(-1, 1, 1, 1)
+    t = _check_t(self, t, x)
+    return _c_in(self.alpha[t], self.sigma[t], x)
+
+# %% ../nbs/02_process.ipynb #54b8e185
+@patch
+def training_pair(
+    self: GaussianDiffusion,
+    x0: Tensor,  # clean images [b, c, h, w] in [-1, 1], or points [b] or [b, d] of any size
+    t,  # step 1..T: an int for all, or integers [b]
+    predict: str,  # what the network answers, a name in `predictions`; another raises ValueError
+    generator: torch.Generator | None = None,  # of the noise, on the CPU; by default PyTorch's own
+) -> tuple:  # the network's input c_in(t) x_t, and its target; both of x0's shape
+    "What a network is trained with: noisy images of size 1 and the answer that is wanted."
+    pair = lookup("prediction", predict, predictions)
+    if isinstance(x0, Tensor) and x0.ndim == 4:
+        check_images(x0, name="x0")
+    _check(x0=x0)
+    t = _check_t(self, t, x0)
+    alpha = self.alpha[t]
+    sigma = self.sigma[t]
+    eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
+    xt = _combine(alpha, x0, sigma, eps)
+    a, b = pair(alpha, sigma)
+    return _c_in(alpha, sigma, x0) * xt, _combine(a, x0, b, eps)
+
+# %% ../nbs/02_process.ipynb #4cab21b5
+@patch(cls_method=True)
+def from_config(
+    cls: GaussianDiffusion,
+    config: dict,  # `kind` (vp, ve or flow; vp where it is missing) and what that method takes
+) -> GaussianDiffusion:  # an unknown kind raises ValueError
+    "The process that a `config` describes."
+    kinds = dict(vp=cls.vp, ve=cls.ve, flow=cls.flow)
+    numbers = dict(config)
+    make = lookup("kind of process", numbers.pop("kind", "vp"), kinds)
+    return make(**numbers)

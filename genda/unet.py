@@ -7,6 +7,7 @@ __all__ = ['NETS', 'time_embedding', 'ResBlock', 'Attention', 'Condition', 'Net'
            'CNN', 'make_net']
 
 # %% ../nbs/03_unet.ipynb #2efc8309
+import itertools
 import math
 from contextlib import nullcontext
 from functools import partial
@@ -25,13 +26,14 @@ def time_embedding(
     period: float = 10000.0,  # the clocks turn once in 2 pi steps to nearly 2 pi `period` steps
 ) -> Tensor:  # [b, dim] in [-1, 1]: sines, then cosines
     "The sinusoidal embedding of steps."
-    f = torch.exp(-math.log(period) * torch.arange(dim // 2, device=t.device) / (dim // 2))
-    angle = t[:, None].float() * f
+    index = torch.arange(dim // 2, device=t.device)
+    frequency = torch.exp(-math.log(period) * index / (dim // 2))
+    angle = t[:, None].float() * frequency
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 # %% ../nbs/03_unet.ipynb #a7cfd43b
 class ResBlock(nn.Module):
-    "Two convolutions with norms, the embedding as scale and shift between them, added to the input."
+    "Two convolutions with norms, between them the embedding as scale and shift; added to x."
 
     def __init__(
         self,
@@ -42,26 +44,27 @@ class ResBlock(nn.Module):
         residual: bool = True,  # False leaves out the addition: a plain convolution block
     ):
         super().__init__()
-        self.norm1, self.conv1 = GroupNorm(groups, ci), nn.Conv2d(ci, co, 3, padding=1)
-        self.emb, self.norm2, self.conv2 = (
-            nn.Linear(emb, 2 * co),
-            GroupNorm(groups, co),
-            nn.Conv2d(co, co, 3, padding=1),
-        )
-        self.skip = (nn.Identity() if ci == co else nn.Conv2d(ci, co, 1)) if residual else None
+        self.norm1 = GroupNorm(groups, ci)
+        self.conv1 = nn.Conv2d(ci, co, 3, padding=1)
+        self.emb = nn.Linear(emb, 2 * co)
+        self.norm2 = GroupNorm(groups, co)
+        self.conv2 = nn.Conv2d(co, co, 3, padding=1)
+        self.skip = None
         if residual:
+            self.skip = nn.Identity() if ci == co else nn.Conv2d(ci, co, 1)
             nn.init.zeros_(self.conv2.weight)
             nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x, e):
         scale, shift = self.emb(e)[:, :, None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
+        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
+        h = self.conv2(F.silu(h))
         return h if self.skip is None else h + self.skip(x)
 
 # %% ../nbs/03_unet.ipynb #2bbe8375
 class Attention(nn.Module):
-    "Multi-head self-attention over the places of an image, added to the input."
+    "Multi-head self-attention over the positions of an image, added to the input."
 
     def __init__(
         self,
@@ -70,23 +73,23 @@ class Attention(nn.Module):
         groups: int = 8,  # groups of the norm
     ):
         super().__init__()
-        self.heads, self.norm = heads, GroupNorm(groups, channels)
-        self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+        self.heads = heads
+        self.norm = GroupNorm(groups, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x):
         b, c, h, w = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)
-        q, k, v = (
-            self.qkv(tokens).view(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        )
+        qkv = self.qkv(tokens).view(b, h * w, 3, self.heads, c // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         plain = q.dtype == torch.bfloat16 and q.device.type == "cpu"
         with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
             mixed = F.scaled_dot_product_attention(q, k, v)
-        return x + self.out(mixed.transpose(1, 2).reshape(b, h * w, c)).transpose(1, 2).reshape(
-            b, c, h, w
-        )
+        mixed = self.out(mixed.transpose(1, 2).reshape(b, h * w, c))
+        return x + mixed.transpose(1, 2).reshape(b, c, h, w)
 
 # %% ../nbs/03_unet.ipynb #81c5130a
 class Condition(nn.Module):
@@ -100,15 +103,14 @@ class Condition(nn.Module):
     ):
         super().__init__()
         if classes and attributes:
-            raise ValueError(
-                f"a condition is classes or attributes, not both (given {classes} and {attributes})"
-            )
-        self.classes, self.attributes = classes, attributes
-        self.table = (
-            nn.Embedding(classes, emb)
-            if classes
-            else nn.Sequential(nn.Linear(attributes, emb), nn.SiLU(), nn.Linear(emb, emb))
-        )
+            given = f"given {classes} and {attributes}"
+            raise ValueError(f"a condition is classes or attributes, not both ({given})")
+        self.classes = classes
+        self.attributes = attributes
+        if classes:
+            self.table = nn.Embedding(classes, emb)
+        else:
+            self.table = nn.Sequential(nn.Linear(attributes, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.none = nn.Parameter(torch.randn(emb))
 
     def forward(self, y, b, keep=None):
@@ -118,11 +120,9 @@ class Condition(nn.Module):
         return e if keep is None else torch.where(keep[:, None], e, self.none.to(e.dtype))
 
     def check(self, y, b):
-        want, shape = (
-            (f"class indices [{b}]", (b,))
-            if self.classes
-            else (f"attribute vectors [{b}, {self.attributes}]", (b, self.attributes))
-        )
+        "`y` as the table takes it, or an error that says what this network knows."
+        shape = (b,) if self.classes else (b, self.attributes)
+        want = f"{'class indices' if self.classes else 'attribute vectors'} {list(shape)}"
         if tuple(y.shape) != shape:
             raise ValueError(f"y is {list(y.shape)}, but this network takes {want}")
         if not self.classes:
@@ -131,7 +131,8 @@ class Condition(nn.Module):
             raise TypeError(f"y is {y.dtype}, but this network takes {want} as integers")
         if b and not 0 <= int(y.min()) <= int(y.max()) < self.classes:
             raise ValueError(
-                f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {self.classes - 1}; no condition is y=None or keep=False"
+                f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to "
+                f"{self.classes - 1}; no condition is y=None or keep=False"
             )
         return y
 
@@ -141,24 +142,22 @@ class Net(nn.Module):
 
     def __init__(
         self,
-        in_channels,
-        width,
-        emb,  # channels of the images, components of the step, length of the embedding
-        classes=0,
-        attributes=0,  # number of classes or length of an attribute vector, or 0
-        cond_at="time",
-        fold=1,
-        multiple=1,  # where the condition enters, side of the folded squares, what sides must divide by
+        in_channels,  # channels of the images
+        width,  # components of the step, even
+        emb,  # length of the embedding
+        classes=0,  # number of classes of the condition, or 0
+        attributes=0,  # length of an attribute vector as condition, or 0
+        cond_at="time",  # where the condition enters: 'time' (everywhere), 'down' or 'up'
+        fold=1,  # side of the squares of pixels folded into channels
+        multiple=1,  # what the sides must divide by once they are folded
     ):
         super().__init__()
         lookup("place for the condition", cond_at, dict.fromkeys(("time", "down", "up")))
-        self.in_channels, self.width, self.cond_at, self.fold, self.multiple = (
-            in_channels,
-            width,
-            cond_at,
-            fold,
-            multiple * fold,
-        )
+        self.in_channels = in_channels
+        self.width = width
+        self.cond_at = cond_at
+        self.fold = fold
+        self.multiple = multiple * fold
         self.time = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.cond = Condition(emb, classes, attributes) if classes or attributes else None
 
@@ -167,27 +166,20 @@ class Net(nn.Module):
         e = self.time(time_embedding(t, self.width))
         if self.cond is None and y is not None:
             raise ValueError(
-                "y was given, but this network has no condition: make it with classes= or attributes="
+                "y was given, but this network has no condition: "
+                "make it with classes= or attributes="
             )
+        without = F.silu(e)
         if self.cond is None:
-            return F.silu(e), F.silu(e)
+            return without, without
         both = F.silu(e + self.cond(y, b, keep))
-        return (F.silu(e) if self.cond_at == "up" else both), (
-            F.silu(e) if self.cond_at == "down" else both
-        )
+        down = without if self.cond_at == "up" else both
+        up = without if self.cond_at == "down" else both
+        return down, up
 
     def forward(self, xt, t, y=None, keep=None):
-        if xt.ndim != 4 or xt.shape[1] != self.in_channels:
-            raise ValueError(
-                f"xt is {list(xt.shape)}, but this network takes [b, {self.in_channels}, h, w]"
-            )
+        t = self.check(xt, t)
         b, _, h, w = xt.shape
-        if t.ndim == 0:
-            t = t.expand(b)
-        if t.shape != (b,):
-            raise ValueError(
-                f"t is {list(t.shape)}, but the batch holds {b} images: t is one step an image"
-            )
         down, up = self.embed(t, y, keep, b)
         x = F.pad(xt, (0, -w % self.multiple, 0, -h % self.multiple))
         if self.fold > 1:
@@ -195,7 +187,23 @@ class Net(nn.Module):
         if xt.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.body(x, down, up)
-        return (F.pixel_shuffle(x, self.fold) if self.fold > 1 else x)[..., :h, :w]
+        if self.fold > 1:
+            x = F.pixel_shuffle(x, self.fold)
+        return x[..., :h, :w]
+
+    def check(self, xt, t):
+        "The steps as [b], or an error that says what this network takes."
+        if xt.ndim != 4 or xt.shape[1] != self.in_channels:
+            want = f"[b, {self.in_channels}, h, w]"
+            raise ValueError(f"xt is {list(xt.shape)}, but this network takes {want}")
+        b = len(xt)
+        if t.ndim == 0:
+            t = t.expand(b)
+        if t.shape != (b,):
+            raise ValueError(
+                f"t is {list(t.shape)}, but the batch holds {b} images: t is one step per image"
+            )
+        return t
 
 # %% ../nbs/03_unet.ipynb #27e6b3b7
 class Level(nn.Module):
@@ -203,26 +211,33 @@ class Level(nn.Module):
 
     def __init__(
         self,
-        ci,
-        co,
-        layers,
-        attention,  # channels in and out, number of blocks, whether attention follows each
-        emb,
-        groups,
-        residual=True,  # as in `ResBlock`
+        ci,  # channels in
+        co,  # channels out
+        layers,  # number of blocks
+        attention,  # whether attention follows each block
+        emb,  # length of the embedding
+        groups,  # groups of the norms
+        residual=True,  # False: blocks without the addition
     ):
         super().__init__()
-        self.blocks = nn.ModuleList(
-            ResBlock(co if i else ci, co, emb, groups, residual) for i in range(layers)
-        )
-        self.attns = nn.ModuleList(
-            Attention(co, groups=groups) if attention else nn.Identity() for _ in range(layers)
-        )
+        self.blocks = nn.ModuleList()
+        for i in range(layers):
+            self.blocks.append(ResBlock(co if i else ci, co, emb, groups, residual))
+        self.attns = nn.ModuleList()
+        for _ in range(layers):
+            self.attns.append(Attention(co, groups=groups) if attention else nn.Identity())
 
     def forward(self, x, e):
         for block, attn in zip(self.blocks, self.attns):
             x = attn(block(x, e))
         return x
+
+# %% ../nbs/03_unet.ipynb #22307686
+def _halve(ci, co, pool):
+    "From one level to the next coarser one."
+    if pool:
+        return nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(ci, co, 1))
+    return nn.Conv2d(ci, co, 3, 2, 1)
 
 # %% ../nbs/03_unet.ipynb #c0ffee01
 class UNet(Net):
@@ -232,48 +247,42 @@ class UNet(Net):
         self,
         in_channels: int = 1,  # channels of the images, 1 to 4
         channels=(32, 64, 128),  # channels of each level, finest first; multiples of `groups`
-        layers=2,  # blocks a level on each way: one number, or one a level
+        layers=2,  # blocks per level on each way: one number, or one for each level
         classes: int = 0,  # number of classes of the condition, or 0
         attributes: int = 0,  # length of an attribute vector as condition, or 0
         cond_at: str = "time",  # where the condition enters: 'time' (everywhere), 'down' or 'up'
         fold: int = 1,  # side of the squares of pixels folded into channels
         attention: bool = True,  # attention on the coarsest level
         mid: int = 1,  # blocks between the two ways
-        emb: int
-        | None = None,  # length of the embedding; by default four times the finest channels
+        emb: int | None = None,  # length of the embedding; by default 4 times the finest channels
         groups: int = 8,  # groups of the norms
         pool: bool = False,  # halve by max-pooling instead of strided convolutions
         residual: bool = True,  # False: plain convolution blocks
     ):
-        n, emb = len(channels), emb or 4 * channels[0]
+        n = len(channels)
+        first = channels[0]
+        last = channels[-1]
+        emb = emb or 4 * first
+        layers = [layers] * n if isinstance(layers, int) else list(layers)
         super().__init__(
-            in_channels, channels[0], emb, classes, attributes, cond_at, fold, 2 ** (n - 1)
-        )
-        pixels, layers = (
-            in_channels * fold**2,
-            [layers] * n if isinstance(layers, int) else list(layers),
+            in_channels, first, emb, classes, attributes, cond_at, fold, multiple=2 ** (n - 1)
         )
 
         def level(i, ci):
-            return Level(
-                ci, channels[i], layers[i], attention and i == n - 1, emb, groups, residual
-            )
+            coarsest = i == n - 1
+            looks = attention and coarsest
+            return Level(ci, channels[i], layers[i], looks, emb, groups, residual)
 
-        self.stem = nn.Conv2d(pixels, channels[0], 3, padding=1)
-        self.halves = nn.ModuleList(
-            nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(a, b, 1)) if pool else nn.Conv2d(a, b, 3, 2, 1)
-            for a, b in itertools.pairwise(channels)
-        )
+        pixels = in_channels * fold**2
+        coarser = list(itertools.pairwise(channels))
+        self.stem = nn.Conv2d(pixels, first, 3, padding=1)
+        self.halves = nn.ModuleList(_halve(a, b, pool) for a, b in coarser)
         self.downs = nn.ModuleList(level(i, channels[i]) for i in range(n))
-        self.mid = Level(channels[-1], channels[-1], mid, False, emb, groups, residual)
+        self.mid = Level(last, last, mid, False, emb, groups, residual)
         self.ups = nn.ModuleList(level(i, 2 * channels[i]) for i in reversed(range(n)))
-        self.doubles = nn.ModuleList(
-            nn.Conv2d(channels[i + 1], channels[i], 3, padding=1) for i in reversed(range(n - 1))
-        )
-        self.norm, self.out = (
-            GroupNorm(groups, channels[0]),
-            nn.Conv2d(channels[0], pixels, 3, padding=1),
-        )
+        self.doubles = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in reversed(coarser))
+        self.norm = GroupNorm(groups, first)
+        self.out = nn.Conv2d(first, pixels, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -303,7 +312,8 @@ def cost(
     p = next(net.parameters())
     with FlopCounterMode(display=False) as counter:
         net(p.new_zeros(1, *shape), p.new_ones(1).long())
-    return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
+    parameters = sum(p.numel() for p in net.parameters())
+    return parameters, counter.get_total_flops()
 
 # %% ../nbs/03_unet.ipynb #cb90d5d3
 class Stage(nn.Module):
@@ -311,61 +321,59 @@ class Stage(nn.Module):
 
     def __init__(
         self,
-        ci,
-        co,
-        emb,  # channels in and out, length of the embedding
+        ci,  # channels in
+        co,  # channels out
+        emb,  # length of the embedding
     ):
         super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(ci, co, 3, padding=1), nn.BatchNorm2d(co)
-        self.conv2, self.norm2, self.emb = (
-            nn.Conv2d(co, co, 3, padding=1),
-            nn.BatchNorm2d(co),
-            nn.Linear(emb, co),
-        )
+        self.conv1 = nn.Conv2d(ci, co, 3, padding=1)
+        self.norm1 = nn.BatchNorm2d(co)
+        self.conv2 = nn.Conv2d(co, co, 3, padding=1)
+        self.norm2 = nn.BatchNorm2d(co)
+        self.emb = nn.Linear(emb, co)
 
     def forward(self, x, e):
         x = F.relu(self.norm1(self.conv1(x))) + self.emb(e)[:, :, None, None]
         return F.relu(self.norm2(self.conv2(x)))
 
-
+# %% ../nbs/03_unet.ipynb #7e3ee73a
 class SimpleUNet(Net):
-    "A UNet of plain convolutions with BatchNorm, as in the fourth report."
+    "A UNet of plain convolutions with BatchNorm."
 
     def __init__(
         self,
         in_channels: int = 1,  # channels of the images
-        channels=(
-            64,
-            128,
-            128,
-            64,
-            32,
-        ),  # an odd number of stages: the way down and the bottom, then the way up
+        channels=(64, 128, 128, 64, 32),  # an odd number of stages: down, the bottom, up
         emb: int = 128,  # length of the embedding
         **kwargs,  # classes, attributes, cond_at
     ):
         n = len(channels) // 2
         super().__init__(in_channels, 64, emb, multiple=2**n, **kwargs)
-        self.downs = nn.ModuleList(
-            Stage(a, b, emb) for a, b in zip((in_channels, *channels), channels[: n + 1])
-        )
-        self.ups = nn.ModuleList(
-            Stage(channels[n + i] + channels[n - 1 - i], channels[n + 1 + i], emb) for i in range(n)
-        )
+        self.downs = nn.ModuleList()
+        for ci, co in itertools.pairwise((in_channels, *channels[: n + 1])):
+            self.downs.append(Stage(ci, co, emb))
+        self.ups = nn.ModuleList()
+        for i in range(n):
+            ci = channels[n + i] + channels[n - 1 - i]  # from below, and from the skip connection
+            self.ups.append(Stage(ci, channels[n + 1 + i], emb))
         self.out = nn.Conv2d(channels[-1], in_channels, 1)
 
     def body(self, x, down, up):
         left = []
         for i, stage in enumerate(self.downs):
-            x = stage(F.max_pool2d(x, 2) if i else x, down)
+            if i:
+                x = F.max_pool2d(x, 2)
+            x = stage(x, down)
             left.append(x)
-        for stage, l in zip(self.ups, left[-2::-1]):
-            x = stage(torch.cat([F.interpolate(x, scale_factor=2.0), l], 1), up)
+        left.pop()
+        for stage in self.ups:
+            x = F.interpolate(x, scale_factor=2.0)
+            x = stage(torch.cat([x, left.pop()], 1), up)
         return self.out(x)
 
 # %% ../nbs/03_unet.ipynb #f2f7a266
 class CNN(Net):
-    "A shallow stack of wide convolutions at full resolution, as in the fifth report."
+    "A shallow stack of wide convolutions at full resolution."
 
     def __init__(
         self,
@@ -377,19 +385,21 @@ class CNN(Net):
         **kwargs,  # classes, attributes, cond_at
     ):
         super().__init__(in_channels, 32, emb, **kwargs)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, kernel, padding=kernel // 2)
-            for a, b in zip((in_channels, *channels), channels)
-        )
-        self.embs, self.act = nn.ModuleList(nn.Linear(emb, c) for c in channels), act()
+        self.convs = nn.ModuleList()
+        for ci, co in itertools.pairwise((in_channels, *channels)):
+            self.convs.append(nn.Conv2d(ci, co, kernel, padding=kernel // 2))
+        self.embs = nn.ModuleList(nn.Linear(emb, c) for c in channels)
+        self.act = act()
         self.out = nn.Conv2d(channels[-1], in_channels, kernel, padding=kernel // 2)
 
     def body(self, x, down, up):
+        middle = len(self.convs) // 2
         for i, (conv, emb) in enumerate(zip(self.convs, self.embs)):
-            x = self.act(conv(x) + emb(down if i < len(self.convs) // 2 else up)[:, :, None, None])
+            e = emb(down if i < middle else up)
+            x = self.act(conv(x) + e[:, :, None, None])
         return self.out(x)
 
-
+# %% ../nbs/03_unet.ipynb #ba355f7c
 NETS = dict(
     unet=UNet,
     simple=SimpleUNet,
