@@ -29,7 +29,7 @@ from torch import Tensor
 
 from .ddpm import EMA, KeepBest
 
-# %% ../nbs/05a_resume.ipynb #3d1ab8e4
+# %% ../nbs/05a_resume.ipynb #f85df7c4
 def _is_curve(value):
     "Whether this is a long list of numbers, or of tensors that hold one number each."
     if not isinstance(value, (list, L)) or len(value) < 10:
@@ -67,7 +67,7 @@ def _flat(value, tensors, at=""):
         f"{at or 'this'} is {type(value).__name__}"
     )
 
-# %% ../nbs/05a_resume.ipynb #af4bd595
+# %% ../nbs/05a_resume.ipynb #7d24f891
 def _tree(node, tensors):
     "The tree that `_flat` made `node` of."
     if not isinstance(node, dict):
@@ -108,7 +108,7 @@ def save_state(
     save_file(tensors, part, about)
     part.replace(path)
 
-# %% ../nbs/05a_resume.ipynb #253b6e37
+# %% ../nbs/05a_resume.ipynb #8f205428
 def load_state(
     path: Path,  # a file that `save_state` wrote; a damaged, foreign or newer one raises ValueError
 ):  # the tree, tensors on the CPU
@@ -154,7 +154,7 @@ def random_state(
         loaders=[_loader_state(loader) for loader in loaders],
     )
 
-
+# %% ../nbs/05a_resume.ipynb #d66f50ee
 def set_random_state(
     state: dict,  # from `random_state`
     loaders=(),  # the loaders, in the same order
@@ -180,7 +180,7 @@ def _keepers(learn):
     "(callback, attribute) of all that the callbacks of a Learner remember."
     return [(cb, name) for cb in learn.cbs for name in getattr(type(cb), "keeps", ())]
 
-# %% ../nbs/05a_resume.ipynb #b0e432b6
+# %% ../nbs/05a_resume.ipynb #cb0cbd09
 def _get(cb, name):
     "An attribute as a checkpoint stores it."
     value = attrgetter(name)(cb)
@@ -225,7 +225,7 @@ def _schedule(scheduler):
         found[name] = np.asarray(values).tolist()
     return found
 
-
+# %% ../nbs/05a_resume.ipynb #b63a215c
 def _callback_settings(learn):
     "What the callbacks of a Learner are set to, by their names."
     found = {}
@@ -239,7 +239,7 @@ def _callback_settings(learn):
             found[cb.name].update(_schedule(cb))
     return {name: values for name, values in found.items() if values}
 
-# %% ../nbs/05a_resume.ipynb #c06430c6
+# %% ../nbs/05a_resume.ipynb #40da8db0
 def _plan(learn):
     "What makes a training this one and no other, as plain values."
     return dict(
@@ -304,7 +304,7 @@ class Resume(Callback):
         self._release()
         self.learn.__dict__.pop("_with_events", None)
 
-# %% ../nbs/05a_resume.ipynb #b33dc144
+# %% ../nbs/05a_resume.ipynb #af92985d
 @patch
 def _interrupt(self: Resume, number, frame):
     "On Ctrl-C: stop after this batch, or at once where no training batch is running."
@@ -344,7 +344,7 @@ def _save(self: Resume, epoch):
     )
     save_state(self.file, state)
 
-# %% ../nbs/05a_resume.ipynb #72930412
+# %% ../nbs/05a_resume.ipynb #849ce728
 @patch
 def _go_on(self: Resume):
     "Read the checkpoint, refuse that of another training, and take over the Learner's loops."
@@ -381,7 +381,7 @@ def _skip(self: Resume, f, event, *rest):
     self.learn.all_batches = self._rest
     self.learn._with_events(f, event, *rest)
 
-
+# %% ../nbs/05a_resume.ipynb #98313ad6
 @patch
 def _rest(self: Resume):
     "In place of the Learner's own `all_batches`, once: drop what is done, go on with the rest."
@@ -396,7 +396,7 @@ def _rest(self: Resume):
         if i > last_done:
             self.learn.one_batch(i, batch)
 
-# %% ../nbs/05a_resume.ipynb #ae44408f
+# %% ../nbs/05a_resume.ipynb #eda016f0
 @patch
 def _load(self: Resume):
     "Put everything back to where the checkpoint left it."
