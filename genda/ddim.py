@@ -34,7 +34,7 @@ def _linspace(T, n):
 
 SPACINGS = dict(trailing=_trailing, leading=_leading, linspace=_linspace)
 
-# %% ../nbs/06_ddim.ipynb #76997646
+# %% ../nbs/06_ddim.ipynb #2dfd49ae
 def stride_times(
     process: GaussianDiffusion,  # the process to reverse
     steps: int = 50,  # how many steps to take, 1..T
@@ -174,7 +174,7 @@ def _directions(x):
     flat = x.flatten(1).double()
     return flat / flat.norm(dim=1, keepdim=True)
 
-# %% ../nbs/06_ddim.ipynb #3e0511da
+# %% ../nbs/06_ddim.ipynb #3a45c3c8
 def slerp(
     a: Tensor,  # where the arcs begin: a batch [n, ...], each sample one vector, none zero
     b: Tensor,  # where the arcs end: a batch of the same shape, no sample opposite to that of a

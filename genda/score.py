@@ -154,7 +154,7 @@ def _move(process, xt, t, s, x0, eps):
     along_eps = (process.sigma[s] - process.sigma[t]).item() * eps
     return xt + along_x0 + along_eps
 
-# %% ../nbs/07_score.ipynb #6f3d58db
+# %% ../nbs/07_score.ipynb #2e4cc143
 @torch.no_grad()
 def probability_flow(
     denoise,  # (xt, t) -> x0
@@ -201,7 +201,7 @@ def _doubling_times(process, steps):
         times.add(1 + (rise - value).abs().argmin().item())
     return sorted(times)
 
-# %% ../nbs/07_score.ipynb #093b60a2
+# %% ../nbs/07_score.ipynb #65198016
 @torch.no_grad()
 def log_density(
     denoise,  # (xt, t) -> x0, differentiable and not clipped; a clipped one raises ValueError
