@@ -29,82 +29,95 @@ from torch import Tensor
 
 from .ddpm import EMA, KeepBest
 
+# %% ../nbs/05a_resume.ipynb #f85df7c4
+def _is_curve(value):
+    "Whether this is a long list of numbers, or of tensors that hold one number each."
+    if not isinstance(value, (list, L)) or len(value) < 10:
+        return False
+    numbers = all(isinstance(v, float) for v in value)
+    scalars = all(isinstance(v, Tensor) and v.ndim == 0 for v in value)
+    return numbers or scalars
+
+
+def _flat_curve(values, tensors, at):
+    "A long list as one tensor in `tensors`."
+    if isinstance(values[0], float):
+        tensors[at] = torch.tensor(list(values), dtype=torch.float64)
+        return {"numbers": at}
+    tensors[at] = torch.stack(list(values)).cpu()
+    return {"scalars": at}
+
 # %% ../nbs/05a_resume.ipynb #4aea5745
-def _flat(o, tensors, at=""):
-    "`o` as JSON can hold it; its tensors go into `tensors`, by their place in the tree."
-    if (
-        isinstance(o, (list, L))
-        and len(o) > 9
-        and (
-            all(isinstance(v, float) for v in o)
-            or all(isinstance(v, Tensor) and not v.ndim for v in o)
-        )
-    ):
-        tensors[at] = (
-            torch.tensor(list(o), dtype=torch.float64)
-            if isinstance(o[0], float)
-            else torch.stack(list(o)).cpu()
-        )
-        return {"numbers" if isinstance(o[0], float) else "scalars": at}
-    if isinstance(o, Tensor):
-        tensors[at] = o.detach().cpu().clone(memory_format=torch.contiguous_format)
+def _flat(value, tensors, at=""):
+    "`value` as JSON can hold it; its tensors go into `tensors`, by their path `at` in the tree."
+    if _is_curve(value):
+        return _flat_curve(value, tensors, at)
+    if isinstance(value, Tensor):
+        tensors[at] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"tensor": at}
-    if isinstance(o, dict):
-        return {"dict": [[k, _flat(v, tensors, f"{at}/{k}")] for k, v in o.items()]}
-    if isinstance(o, (list, tuple, L)):
-        return {
-            "tuple" if isinstance(o, tuple) else "list": [
-                _flat(v, tensors, f"{at}/{i}") for i, v in enumerate(o)
-            ]
-        }
-    if o is None or isinstance(o, (bool, int, float, str)):
-        return o
+    if isinstance(value, dict):
+        return {"dict": [[k, _flat(v, tensors, f"{at}/{k}")] for k, v in value.items()]}
+    if isinstance(value, (list, tuple, L)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [_flat(v, tensors, f"{at}/{i}") for i, v in enumerate(value)]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
     raise TypeError(
-        f"a checkpoint holds tensors, numbers, texts, and lists and dicts of them; {at or 'this'} is {type(o).__name__}"
+        "a checkpoint holds tensors, numbers, texts, and lists and dicts of them; "
+        f"{at or 'this'} is {type(value).__name__}"
     )
 
-
-def _tree(o, tensors):
-    "What `_flat` was given."
-    if not isinstance(o, dict):
-        return o
-    [(kind, v)] = o.items()
+# %% ../nbs/05a_resume.ipynb #7d24f891
+def _tree(node, tensors):
+    "The tree that `_flat` made `node` of."
+    if not isinstance(node, dict):
+        return node
+    [(kind, content)] = node.items()
     if kind == "dict":
-        return {k: _tree(w, tensors) for k, w in v}
-    if kind in ("list", "tuple"):
-        return dict(list=list, tuple=tuple)[kind](_tree(w, tensors) for w in v)
-    return dict(tensor=lambda t: t, numbers=Tensor.tolist, scalars=lambda t: [*t.unbind()])[kind](
-        tensors[v]
-    )
+        return {k: _tree(v, tensors) for k, v in content}
+    if kind == "list":
+        return [_tree(v, tensors) for v in content]
+    if kind == "tuple":
+        return tuple(_tree(v, tensors) for v in content)
+    tensor = tensors[content]
+    if kind == "numbers":
+        return tensor.tolist()
+    if kind == "scalars":
+        return list(tensor.unbind())
+    return tensor
 
 
 def _digest(text, tensors):
-    h = hashlib.sha256(text.encode())
-    for k in sorted(tensors):
-        h.update(tensors[k].reshape(-1).view(torch.uint8).numpy())
-    return h.hexdigest()
+    "A checksum of the text and of all tensors."
+    checksum = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        checksum.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+    return checksum.hexdigest()
 
 # %% ../nbs/05a_resume.ipynb #22ee5778
 def save_state(
     path: Path,  # the file; its folder is made
-    state,  # tensors, numbers, texts, None, and dicts, lists and tuples of them; anything else raises TypeError
+    state,  # tensors, numbers, texts, None, and dicts, lists, tuples of them; else TypeError
 ):
-    "Write a tree of tensors and numbers as one safetensors file, beside the old file and then renamed."
+    "Write a tree of tensors and numbers as one safetensors file, whole or not at all."
     tensors = {}
     text = json.dumps(_flat(state, tensors))
+    about = dict(format="1", state=text, sha256=_digest(text, tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    save_file(tensors, part, dict(format="1", state=text, sha256=_digest(text, tensors)))
+    save_file(tensors, part, about)
     part.replace(path)
 
-
+# %% ../nbs/05a_resume.ipynb #8f205428
 def load_state(
     path: Path,  # a file that `save_state` wrote; a damaged, foreign or newer one raises ValueError
 ):  # the tree, tensors on the CPU
     "Read what `save_state` wrote."
     try:
-        with safe_open(path, "pt") as f:
-            about, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f}
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as e:
         raise ValueError(
             f"{path} is damaged or no checkpoint ({e}): remove it to start anew"
@@ -122,6 +135,12 @@ def load_state(
     return _tree(json.loads(about["state"]), tensors)
 
 # %% ../nbs/05a_resume.ipynb #d710936a
+def _loader_state(loader):
+    "The state of a loader's own generator, or None where it has none."
+    generator = getattr(loader, "rng", None)
+    return generator.getstate() if isinstance(generator, random.Random) else None
+
+
 def random_state(
     loaders=(),  # loaders of fastai, which have a generator of their own
 ) -> dict:  # a tree that `save_state` takes
@@ -132,13 +151,10 @@ def random_state(
         numpy=[kind, key.tolist(), *rest],
         torch=torch.get_rng_state(),
         cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        loaders=[
-            dl.rng.getstate() if isinstance(getattr(dl, "rng", None), random.Random) else None
-            for dl in loaders
-        ],
+        loaders=[_loader_state(loader) for loader in loaders],
     )
 
-
+# %% ../nbs/05a_resume.ipynb #d66f50ee
 def set_random_state(
     state: dict,  # from `random_state`
     loaders=(),  # the loaders, in the same order
@@ -149,67 +165,83 @@ def set_random_state(
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
-    for dl, r in zip(loaders, state["loaders"]):
-        if r:
-            dl.rng.setstate(r)
+    for loader, of_loader in zip(loaders, state["loaders"]):
+        if of_loader:
+            loader.rng.setstate(of_loader)
 
 # %% ../nbs/05a_resume.ipynb #7dc62ca9
-Recorder.keeps = "lrs", "iters", "losses", "values", "smooth_loss.count", "smooth_loss.val"
+Recorder.keeps = ("lrs", "iters", "losses", "values", "smooth_loss.count", "smooth_loss.val")
 ParamScheduler.keeps = ("hps",)
 EMA.keeps = ("average",)
-KeepBest.keeps = "scores", "best"
+KeepBest.keeps = ("scores", "best")
 
 
 def _keepers(learn):
     "(callback, attribute) of all that the callbacks of a Learner remember."
-    return [(cb, k) for cb in learn.cbs for k in getattr(type(cb), "keeps", ())]
+    return [(cb, name) for cb in learn.cbs for name in getattr(type(cb), "keeps", ())]
 
-
+# %% ../nbs/05a_resume.ipynb #cb0cbd09
 def _get(cb, name):
-    o = attrgetter(name)(cb)
-    return o.state_dict() if hasattr(o, "state_dict") else o
+    "An attribute as a checkpoint stores it."
+    value = attrgetter(name)(cb)
+    return value.state_dict() if hasattr(value, "state_dict") else value
+
+
+def _match_memory(optimiser):
+    "Lay an optimiser's averages out in memory as the weights are laid out."
+    of_weights = getattr(getattr(optimiser, "opt", optimiser), "state", {})
+    for weight, averages in of_weights.items():
+        for name, value in averages.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                averages[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _put(cb, name, state):
     "Set an attribute, or load the state into it where it is a network or an optimiser."
-    o = attrgetter(name)(cb)
-    holder, _, last = name.rpartition(".")
-    if not hasattr(o, "load_state_dict"):
-        return setattr(attrgetter(holder)(cb) if holder else cb, last, state)
-    o.load_state_dict(state)
-    for p, s in getattr(
-        getattr(o, "opt", o), "state", {}
-    ).items():  # an optimiser: its fused step wants numbers in the order of the weights' memory
-        for k, v in s.items():
-            if isinstance(v, Tensor) and v.shape == p.shape:
-                s[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
+    value = attrgetter(name)(cb)
+    if hasattr(value, "load_state_dict"):
+        value.load_state_dict(state)
+        _match_memory(value)
+        return
+    owner, _, attribute = name.rpartition(".")
+    setattr(attrgetter(owner)(cb) if owner else cb, attribute, state)
 
 # %% ../nbs/05a_resume.ipynb #e8e269e7
-def _plan(learn):
-    "What makes a training this one and no other, as plain values."
+def _arguments(cb):
+    "The plain values that a callback was made with and remembers under the same names."
+    found = {}
+    for name in signature(type(cb).__init__).parameters:
+        value = cb.__dict__.get(name, ())
+        if value is None or isinstance(value, (bool, int, float, str)):
+            found[name] = value
+    return found
 
-    def simple(v):
-        return v is None or isinstance(v, (bool, int, float, str))
 
-    set_up = {
-        cb.name: {
-            k: cb.__dict__[k]
-            for k in signature(type(cb).__init__).parameters
-            if simple(cb.__dict__.get(k, ()))
-        }
-        for cb in learn.cbs
-        if type(cb).__module__ != "__main__" and not isinstance(cb, Resume)
-    }
-    for cb, k in _keepers(learn):
-        set_up.setdefault(cb.name, {}).setdefault("keeps", []).append(k)
+def _schedule(scheduler):
+    "The values of a ParamScheduler's schedules at four points of the training."
+    found = {}
+    for name, schedule in scheduler.scheds.items():
+        values = [schedule(progress) for progress in (0, 0.1, 0.5, 0.9)]
+        found[name] = np.asarray(values).tolist()
+    return found
+
+# %% ../nbs/05a_resume.ipynb #b63a215c
+def _callback_settings(learn):
+    "What the callbacks of a Learner are set to, by their names."
+    found = {}
+    for cb in learn.cbs:
+        if type(cb).__module__ != "__main__" and not isinstance(cb, Resume):
+            found[cb.name] = _arguments(cb)
+    for cb, attribute in _keepers(learn):
+        found.setdefault(cb.name, {}).setdefault("keeps", []).append(attribute)
     for cb in learn.cbs:
         if isinstance(cb, ParamScheduler):
-            set_up[cb.name].update(
-                {
-                    k: np.asarray([f(p) for p in (0, 0.1, 0.5, 0.9)]).tolist()
-                    for k, f in cb.scheds.items()
-                }
-            )
+            found[cb.name].update(_schedule(cb))
+    return {name: values for name, values in found.items() if values}
+
+# %% ../nbs/05a_resume.ipynb #40da8db0
+def _plan(learn):
+    "What makes a training this one and no other, as plain values."
     return dict(
         epochs=learn.n_epoch,
         batches=len(learn.dls.train),
@@ -217,16 +249,16 @@ def _plan(learn):
         optimiser=type(getattr(learn.opt, "opt", learn.opt)).__name__,
         lr=[float(h["lr"]) for h in learn.opt.hypers],
         wd=[float(h.get("wd", 0)) for h in learn.opt.hypers],
-        network={k: list(v.shape) for k, v in learn.model.state_dict().items()},
-        callbacks={k: v for k, v in set_up.items() if v},
+        network={name: list(v.shape) for name, v in learn.model.state_dict().items()},
+        callbacks=_callback_settings(learn),
     )
 
 
 def _differ(a, b, at=""):
     "Lines on where two plans differ."
     if isinstance(a, dict) and isinstance(b, dict):
-        for k in a | b:
-            yield from _differ(a.get(k), b.get(k), f"{at} {k}".strip())
+        for key in a | b:
+            yield from _differ(a.get(key), b.get(key), f"{at} {key}".strip())
     elif a != b:
         yield f"{at}: {a} there, {b} here"
 
@@ -234,19 +266,23 @@ def _differ(a, b, at=""):
 class Resume(Callback):
     "Write checkpoints while training, and go on from the one that is there."
 
-    order, run_valid = 2000, False
+    order = 2000
+    run_valid = False
 
     def __init__(
         self,
-        path,  # the training's own folder; a checkpoint of another training there raises ValueError
-        every: int = 200,  # training batches from one checkpoint to the next; one more ends each epoch's training
+        path,  # the training's own folder; a checkpoint of another training there: ValueError
+        every: int = 200,  # batches from one checkpoint to the next; each epoch ends with one
     ):
         if every < 1:
             raise ValueError(f"every is a number of batches from 1 on, not {every}")
-        self.file, self.every, self.seconds = Path(path) / "checkpoint.safetensors", every, 0.0
+        self.file = Path(path) / "checkpoint.safetensors"
+        self.every = every
+        self.seconds = 0.0
 
     def before_fit(self):
-        self.plan, self.stopped = _plan(self.learn), False
+        self.plan = _plan(self.learn)
+        self.stopped = False
         if self.file.is_file():
             self._go_on()
         self.start = time.perf_counter() - self.seconds
@@ -268,95 +304,110 @@ class Resume(Callback):
         self._release()
         self.learn.__dict__.pop("_with_events", None)
 
-    def _release(self):
-        if signal.getsignal(signal.SIGINT) == self._interrupt:
-            signal.signal(signal.SIGINT, self.old or signal.default_int_handler)
+# %% ../nbs/05a_resume.ipynb #af92985d
+@patch
+def _interrupt(self: Resume, number, frame):
+    "On Ctrl-C: stop after this batch, or at once where no training batch is running."
+    while frame and frame.f_code is not Learner._do_fit.__code__:
+        frame = frame.f_back
+    if not frame or not self.learn or not self.learn.training or self.stopped:
+        self._release()
+        raise KeyboardInterrupt
+    self.stopped = True
 
-    def _interrupt(self, number, frame):
-        while frame and frame.f_code is not Learner._do_fit.__code__:
-            frame = frame.f_back
-        if not frame or not self.learn or not self.learn.training or self.stopped:
-            self._release()
-            raise KeyboardInterrupt
-        self.stopped = True
+
+@patch
+def _release(self: Resume):
+    "Give the signal back to whoever had it before."
+    if signal.getsignal(signal.SIGINT) == self._interrupt:
+        signal.signal(signal.SIGINT, self.old or signal.default_int_handler)
 
 # %% ../nbs/05a_resume.ipynb #93af6585
 @patch
 def _save(self: Resume, epoch):
+    "Write a checkpoint: all that the table above lists."
+    learn = self.learn
+    scaler = learn.__dict__.get("scaler")  # of 16-bit floats on a GPU
     self.seconds = time.perf_counter() - self.start
-    learn, scaler = self.learn, self.learn.__dict__.get("scaler")  # of 16-bit floats on a GPU
-    save_state(
-        self.file,
-        dict(
-            plan=self.plan,
-            epoch=epoch,
-            iter=getattr(learn, "iter", 0),
-            place=[learn.train_iter, learn.pct_train],
-            seconds=self.seconds,
-            model=learn.model.state_dict(),
-            opt=learn.opt.state_dict(),
-            scaler=scaler.state_dict() if scaler else {},
-            callbacks={f"{cb.name}.{k}": _get(cb, k) for cb, k in _keepers(learn)},
-            began=getattr(self, "began", None),
-            now=random_state(self.dls.loaders),
-        ),
+    state = dict(
+        plan=self.plan,
+        epoch=epoch,
+        iter=getattr(learn, "iter", 0),
+        place=[learn.train_iter, learn.pct_train],
+        seconds=self.seconds,
+        model=learn.model.state_dict(),
+        opt=learn.opt.state_dict(),
+        scaler=scaler.state_dict() if scaler else {},
+        callbacks={f"{cb.name}.{name}": _get(cb, name) for cb, name in _keepers(learn)},
+        began=getattr(self, "began", None),
+        now=random_state(self.dls.loaders),
     )
+    save_state(self.file, state)
 
-
+# %% ../nbs/05a_resume.ipynb #849ce728
 @patch
 def _go_on(self: Resume):
-    s = self.saved = load_state(self.file)
-    if other := list(_differ(s["plan"], self.plan)):
+    "Read the checkpoint, refuse that of another training, and take over the Learner's loops."
+    saved = load_state(self.file)
+    differences = list(_differ(saved["plan"], self.plan))
+    if differences:
+        lines = "\n  ".join(differences[:8])
         raise ValueError(
-            f"{self.file} belongs to another training; remove it or give another folder:\n  "
-            + "\n  ".join(other[:8])
+            f"{self.file} belongs to another training; remove it or give another folder:\n  {lines}"
         )
-    self.seconds, self.first, self.learn._with_events = s["seconds"], s["epoch"], self._skip
-    if s["epoch"] >= self.n_epoch:
+    self.saved = saved
+    self.seconds = saved["seconds"]
+    self.first = saved["epoch"]
+    self.learn._with_events = self._skip
+    if self.first >= self.n_epoch:
         self._load()
-    print(
-        f"{self.file.parent.name}: "
-        + (
-            "complete, nothing left to train; remove it to train anew"
-            if s["epoch"] >= self.n_epoch
-            else f"going on after batch {s['iter'] + 1} of {s['plan']['batches']} in epoch {s['epoch'] + 1} of {self.n_epoch}"
-        )
-    )
+        text = "complete, nothing left to train; remove it to train anew"
+    else:
+        batch = f"batch {saved['iter'] + 1} of {saved['plan']['batches']}"
+        text = f"going on after {batch} in epoch {self.first + 1} of {self.n_epoch}"
+    print(f"{self.file.parent.name}: {text}")
 
 # %% ../nbs/05a_resume.ipynb #012715d1
 @patch
 def _skip(self: Resume, f, event, *rest):
-    "In place of the Learner's own: an epoch that is done raises no events."
+    "In place of the Learner's own `_with_events`: an epoch that is done raises no events."
     if self.epoch < self.first:
-        if (bar := getattr(getattr(self.learn, "progress", None), "mbar", None)) is not None:
-            bar.update(self.epoch)  # it starts at its first
+        progress = getattr(self.learn, "progress", None)
+        bar = getattr(progress, "mbar", None)
+        if bar is not None:
+            bar.update(self.epoch)  # the bar starts when it is updated for the first time
         return
     del self.learn._with_events
     self.learn.all_batches = self._rest
     self.learn._with_events(f, event, *rest)
 
-
+# %% ../nbs/05a_resume.ipynb #98313ad6
 @patch
 def _rest(self: Resume):
-    "In place of the Learner's own, once: drop the batches that are done, put everything back, take the others."
+    "In place of the Learner's own `all_batches`, once: drop what is done, go on with the rest."
     del self.learn.all_batches
-    self.began, at, self.learn.n_iter = self.saved["began"], self.saved["iter"], len(self.dl)
+    self.began = self.saved["began"]
+    last_done = self.saved["iter"]
+    self.learn.n_iter = len(self.dl)
     set_random_state(self.began, self.dls.loaders)
-    for i, b in enumerate(self.dl):
-        if i == at:
+    for i, batch in enumerate(self.dl):
+        if i == last_done:
             self._load()
-        if i > at:
-            self.learn.one_batch(i, b)
+        if i > last_done:
+            self.learn.one_batch(i, batch)
 
-
+# %% ../nbs/05a_resume.ipynb #eda016f0
 @patch
 def _load(self: Resume):
-    s, self.saved, learn = self.saved, None, self.learn
-    learn.model.load_state_dict(s["model"])
-    _put(learn, "opt", s["opt"])
-    if s["scaler"]:
-        learn.scaler.load_state_dict(s["scaler"])
-    for cb, k in _keepers(learn):
-        _put(cb, k, s["callbacks"][f"{cb.name}.{k}"])
-    learn.train_iter, learn.pct_train = s["place"]
-    set_random_state(s["now"], self.dls.loaders)
+    "Put everything back to where the checkpoint left it."
+    learn = self.learn
+    saved = self.saved
+    self.saved = None
+    learn.model.load_state_dict(saved["model"])
+    _put(learn, "opt", saved["opt"])
+    if saved["scaler"]:
+        learn.scaler.load_state_dict(saved["scaler"])
+    for cb, name in _keepers(learn):
+        _put(cb, name, saved["callbacks"][f"{cb.name}.{name}"])
+    learn.train_iter, learn.pct_train = saved["place"]
+    set_random_state(saved["now"], self.dls.loaders)
