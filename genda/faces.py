@@ -22,14 +22,15 @@ from dicebear import Avatar, Style
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
-from .core import lookup, settings
+from .core import budget, lookup
 from .data import register
 from .files import cached
 from .images import carve
 
 # %% ../nbs/01b_faces.ipynb #a8b042d9
 HAIR = ["Bald", "Wearing_Hat", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
-ATTRIBUTES = HAIR + [
+ATTRIBUTES = [
+    *HAIR,
     "No_Beard",
     "Mustache",
     "Long_Hair",
@@ -44,84 +45,103 @@ def attribute_vector(
     *names: str,  # of ATTRIBUTES: those that are on; an unknown one raises ValueError with the list
 ) -> np.ndarray:  # uint8 [12]
     "The attributes that are named, as a vector."
-    for n in names:
-        lookup("attribute", n, dict.fromkeys(ATTRIBUTES))
-    return np.array([a in names for a in ATTRIBUTES], np.uint8)
+    for name in names:
+        lookup("attribute", name, dict.fromkeys(ATTRIBUTES))
+    return np.array([attribute in names for attribute in ATTRIBUTES], np.uint8)
 
-
+# %% ../nbs/01b_faces.ipynb #05e35a66
 def _checked(y):
     "A vector of attributes as a dict, if it describes a face that can be drawn."
     y = np.asarray(y)
     if y.shape != (len(ATTRIBUTES),):
         raise ValueError(
-            f"attributes of shape {list(y.shape)}: {len(ATTRIBUTES)} are wanted: {', '.join(ATTRIBUTES)}"
+            f"attributes of shape {list(y.shape)}: "
+            f"{len(ATTRIBUTES)} are wanted: {', '.join(ATTRIBUTES)}"
         )
-    a = dict(zip(ATTRIBUTES, y > 0))
-    hair = [h for h in HAIR if a[h]]
+    on = dict(zip(ATTRIBUTES, y > 0))
+    hair = [name for name in HAIR if on[name]]
     if len(hair) != 1:
         raise ValueError(f"a face has one of {', '.join(HAIR)}; given: {', '.join(hair) or 'none'}")
-    if a["No_Beard"] and a["Mustache"]:
+    if on["No_Beard"] and on["Mustache"]:
         raise ValueError("No_Beard and Mustache exclude each other")
-    if a["Long_Hair"] and hair[0] in HAIR[:2]:
+    if on["Long_Hair"] and hair[0] in HAIR[:2]:
         raise ValueError(f"Long_Hair and {hair[0]} exclude each other: no hair shows")
-    return a
+    return on
 
 # %% ../nbs/01b_faces.ipynb #6de64eba
-# Faces of CelebA (Liu et al. 2015): 1,986 of 3,000 evenly spaced among the first 10,000, see the lesson. A row for each of HAIR; groups: No_Beard,
-# beard, Mustache; in a group 2 x 2 x 2 x 2 counts: Long_Hair (outermost), Eyeglasses, Smiling, Mouth_Slightly_Open (innermost), no before yes.
-COUNTS = np.array(
-    [
-        [int(k) for k in row.replace("|", " ").split()]
-        for row in """
-3 1 3 7 4 0 2 0 0 0 0 0 0 0 0 0 | 7 2 2 10 2 0 0 0 0 0 0 0 0 0 0 0 | 1 0 0 2 1 0 1 0 0 0 0 0 0 0 0 0
-26 24 0 29 2 5 0 2 0 0 0 0 0 0 0 0 | 16 4 4 5 5 0 0 0 0 0 0 0 0 0 0 0 | 5 1 0 3 3 0 0 0 0 0 0 0 0 0 0 0
-89 20 25 50 11 3 0 3 119 36 48 146 3 0 0 2 | 69 13 9 30 6 2 0 2 0 0 0 1 0 0 0 0 | 16 2 2 8 4 0 0 4 0 0 0 0 0 0 0 0
-7 1 2 3 1 0 0 0 110 37 43 172 3 0 0 1 | 2 0 0 1 0 0 0 0 0 0 0 0 0 0 0 0 | 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-45 16 10 30 3 1 2 2 155 34 55 159 3 1 3 1 | 29 5 12 15 1 0 0 0 0 0 0 1 0 0 0 0 | 6 0 2 2 1 0 0 0 0 0 0 0 0 0 0 0
-16 9 8 20 6 10 4 7 2 1 5 7 0 0 1 1 | 3 0 0 1 0 0 0 2 0 0 0 0 0 0 0 0 | 0 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0
-""".strip().splitlines()
-    ]
-).reshape(6, 3, 2, 2, 2, 2)
+# Faces of CelebA (Liu et al. 2015): 1,986 of 3,000 evenly spaced among the first 10,000, see the
+# lesson. Three lines for each of HAIR: No_Beard, beard, Mustache; in a line 2 x 2 x 2 x 2 counts:
+# Long_Hair (outermost), Eyeglasses, Smiling, Mouth_Slightly_Open (innermost), no before yes.
+_NUMBERS = """
+3 1 3 7 4 0 2 0 0 0 0 0 0 0 0 0
+7 2 2 10 2 0 0 0 0 0 0 0 0 0 0 0
+1 0 0 2 1 0 1 0 0 0 0 0 0 0 0 0
+26 24 0 29 2 5 0 2 0 0 0 0 0 0 0 0
+16 4 4 5 5 0 0 0 0 0 0 0 0 0 0 0
+5 1 0 3 3 0 0 0 0 0 0 0 0 0 0 0
+89 20 25 50 11 3 0 3 119 36 48 146 3 0 0 2
+69 13 9 30 6 2 0 2 0 0 0 1 0 0 0 0
+16 2 2 8 4 0 0 4 0 0 0 0 0 0 0 0
+7 1 2 3 1 0 0 0 110 37 43 172 3 0 0 1
+2 0 0 1 0 0 0 0 0 0 0 0 0 0 0 0
+0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+45 16 10 30 3 1 2 2 155 34 55 159 3 1 3 1
+29 5 12 15 1 0 0 0 0 0 0 1 0 0 0 0
+6 0 2 2 1 0 0 0 0 0 0 0 0 0 0 0
+16 9 8 20 6 10 4 7 2 1 5 7 0 0 1 1
+3 0 0 1 0 0 0 2 0 0 0 0 0 0 0 0
+0 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0
+"""
+COUNTS = np.array(_NUMBERS.split(), int).reshape(6, 3, 2, 2, 2, 2)
 
 # %% ../nbs/01b_faces.ipynb #21d3e26e
-def _independent(t):
+def _joint(p):
+    "The probabilities as they are."
+    return p
+
+
+def _independent(p):
     "Each attribute's own rate; long hair only where hair shows."
-    h = t.sum((1, 3, 4, 5))
-    h[2:] = np.outer(h[2:].sum(1), h[2:].sum(0)) / h[2:].sum()
-    return np.einsum(
-        "hl,b,g,s,o->hblgso", h, *(t.sum(tuple({0, 1, 2, 3, 4, 5} - {i})) for i in (1, 3, 4, 5))
-    )
+    hair_and_length = p.sum((1, 3, 4, 5))
+    shown = hair_and_length[2:]
+    hair_and_length[2:] = np.outer(shown.sum(1), shown.sum(0)) / shown.sum()
+    beard = p.sum((0, 2, 3, 4, 5))
+    glasses = p.sum((0, 1, 2, 4, 5))
+    smiling = p.sum((0, 1, 2, 3, 5))
+    mouth_open = p.sum((0, 1, 2, 3, 4))
+    return np.einsum("hl,b,g,s,o->hblgso", hair_and_length, beard, glasses, smiling, mouth_open)
 
 
-MODES = dict(celeba=lambda t: t, independent=_independent)
+MODES = dict(celeba=_joint, independent=_independent)
 
-
+# %% ../nbs/01b_faces.ipynb #54ccfcaa
 def rates(
     mode: str = "celeba",  # 'celeba' or 'independent'; an unknown one raises ValueError
     coloured: bool = False,  # only faces whose hair shows
-) -> (
-    np.ndarray
-):  # [6, 3, 2, 2, 2, 2], sums to 1: hair, beard, long, glasses, smile, open as in COUNTS
+) -> np.ndarray:  # [6, 3, 2, 2, 2, 2]: hair, beard, long, glasses, smile, open; sums to 1
     "The probability of each combination."
-    t = COUNTS * (np.arange(6) >= 2 * coloured).reshape(-1, 1, 1, 1, 1, 1)
-    return lookup("mode", mode, MODES)(t / t.sum())
+    first = 2 if coloured else 0
+    counts = COUNTS * (np.arange(6) >= first).reshape(-1, 1, 1, 1, 1, 1)
+    return lookup("mode", mode, MODES)(counts / counts.sum())
 
 
 def draw_attributes(
-    n: int,  # how many
-    mode: str = "celeba",
-    coloured: bool = False,  # as in `rates`
+    n: int,  # how many vectors
+    mode: str = "celeba",  # 'celeba' or 'independent'; an unknown one raises ValueError
+    coloured: bool = False,  # only faces whose hair shows
     seed=0,  # the same seed gives the same vectors, and the first of them do not depend on n
 ) -> np.ndarray:  # uint8 [n, 12]
     "Attribute vectors at random."
     p = rates(mode, coloured)
-    i = np.random.RandomState(seed).choice(p.size, n, p=p.ravel())
-    h, b, *rest = np.unravel_index(i, p.shape)
-    return np.stack([*(h == k for k in range(6)), b == 0, b == 2, *rest], 1).astype(np.uint8)
+    drawn = np.random.RandomState(seed).choice(p.size, n, p=p.ravel())
+    hair, beard, *rest = np.unravel_index(drawn, p.shape)
+    hair_columns = [hair == k for k in range(6)]
+    return np.stack([*hair_columns, beard == 0, beard == 2, *rest], 1).astype(np.uint8)
 
 # %% ../nbs/01b_faces.ipynb #41a3fbd1
-# of each style: the options that stay; the names of the colours of its hair; and for each part the component and its pieces: of hair when bald,
-# under a hat, short, long; of beards none, beard, moustache; of eyes without and with glasses; of mouths closed, open, smiling, smiling and open
+# Of each style: the options that stay; the names of the colours of its hair; and for each part the
+# component and its pieces: of hair when bald, under a hat, short, long; of beards none, beard,
+# moustache; of eyes without and with glasses; of mouths closed, open, smiling, smiling and open.
 STYLES = dict(
     avataaars=dict(
         look=dict(
@@ -138,7 +158,8 @@ STYLES = dict(
             "",
             "hat winterHat02 winterHat03 winterHat04 winterHat1",
             "dreads01 frizzle shaggy shortCurly shortFlat shortRound shortWaved theCaesar",
-            "bigHair bob curvy longButNotTooLong miaWallace straight01 straight02 straightAndStrand",
+            "bigHair bob curvy longButNotTooLong miaWallace "
+            "straight01 straight02 straightAndStrand",
         ),
         beard=(
             "facialHair",
@@ -194,40 +215,38 @@ STYLES = dict(
         ),
     ),
 )
+
+# %% ../nbs/01b_faces.ipynb #4f307c15
 PARTS = ["hair", "beard", "eyes", "mouth"]
 SHADES = dict(
-    zip(
-        HAIR[2:],
-        (
-            ["#16161a", "#2c1b18"],
-            ["#e3c05c", "#ecd48f"],
-            ["#724133", "#8a4f2a"],
-            ["#a9a9ad", "#d5d5d8"],
-        ),
-    )
+    Black_Hair=["#16161a", "#2c1b18"],
+    Blond_Hair=["#e3c05c", "#ecd48f"],
+    Brown_Hair=["#724133", "#8a4f2a"],
+    Gray_Hair=["#a9a9ad", "#d5d5d8"],
 )
+_ALL_SHADES = [shade for shades in SHADES.values() for shade in shades]  # for beards on bald heads
 BACKGROUNDS = ["#8fb8e8", "#9ad8b0", "#f0a8b8", "#c9b3ee", "#8fd6d6", "#f3ad7a"]
 
 # %% ../nbs/01b_faces.ipynb #eb058fb8
+_FILES = dict(avataaars="avataaars", personas="personas", peeps="open-peeps")
+
+
 def _definition(style):
     "What the artist's file says."
     lookup("style", style, STYLES)
-    return json.loads(
-        files(dicebear_styles)
-        .joinpath({"peeps": "open-peeps"}.get(style, style) + ".json")
-        .read_text("utf-8")
-    )
+    file = files(dicebear_styles).joinpath(f"{_FILES[style]}.json")
+    return json.loads(file.read_text("utf-8"))
 
 
 def credit(
-    style: str,  # a name in STYLES
+    style: str,  # a name in STYLES; an unknown one raises ValueError
 ) -> tuple:  # source with its creator, licence
     "Who drew a style, and what one may do with it, as its file says."
-    m = _definition(style)["meta"]
-    return (
-        f"{m['source']['name']} by {m['creator']['name']}, {m['source']['url']}; remixed by DiceBear",
-        m["license"]["name"],
-    )
+    meta = _definition(style)["meta"]
+    name = meta["source"]["name"]
+    creator = meta["creator"]["name"]
+    url = meta["source"]["url"]
+    return f"{name} by {creator}, {url}; remixed by DiceBear", meta["license"]["name"]
 
 # %% ../nbs/01b_faces.ipynb #d64d5f9b
 @lru_cache
@@ -235,27 +254,12 @@ def _style(name):
     return Style(_definition(name))
 
 
-def draw_face(
-    y,  # attributes [12], as from `attribute_vector`; ValueError for what no face is
-    style: str = "avataaars",  # a name in STYLES
-    size: int = 32,  # side in px, 8 to 1024
-    seed=0,  # all that the attributes do not say
-) -> np.ndarray:  # uint8 [size, size, 3]
-    "One face."
-    if size not in range(8, 1025):
-        raise ValueError(f"size={size!r}: a whole number from 8 to 1024 is wanted")
-    a, kit = _checked(y), lookup("style", style, STYLES)
-    hair = next(h for h in HAIR if a[h])
-    colour = random.Random(str(seed)).choice(
-        SHADES.get(hair) or sum(SHADES.values(), [])
-    )  # a beard has one too
-    which = dict(
-        hair=HAIR.index(hair) if hair in HAIR[:2] else 2 + a["Long_Hair"],
-        beard=0 if a["No_Beard"] else 1 + a["Mustache"],
-        eyes=int(a["Eyeglasses"]),
-        mouth=2 * a["Smiling"] + a["Mouth_Slightly_Open"],
-    )
-    o = kit["look"] | dict(
+def _options(on, kit, seed):
+    "DiceBear's options for a face with the attributes `on`."
+    hair = next(name for name in HAIR if on[name])
+    colour = random.Random(str(seed)).choice(SHADES.get(hair, _ALL_SHADES))
+    options = dict(
+        kit["look"],
         seed=str(seed),
         backgroundColor=BACKGROUNDS,
         rotate=[-6, 6],
@@ -263,16 +267,34 @@ def draw_face(
         translateY=[-2, 4],
         flip=["none", "horizontal"],
     )
-    for c in kit["colours"]:
-        o[f"{c}Color"] = [colour]
+    for name in kit["colours"]:
+        options[f"{name}Color"] = [colour]
+    which = dict(
+        hair=HAIR.index(hair) if hair in HAIR[:2] else 2 + on["Long_Hair"],
+        beard=0 if on["No_Beard"] else 1 + on["Mustache"],
+        eyes=int(on["Eyeglasses"]),
+        mouth=2 * on["Smiling"] + on["Mouth_Slightly_Open"],
+    )
     for part, k in which.items():
         component, *pieces = kit[part]
-        o |= {
-            f"{component}Variant": pieces[k].split(),
-            f"{component}Probability": 100 if pieces[k] else 0,
-        }
+        options[f"{component}Variant"] = pieces[k].split()
+        options[f"{component}Probability"] = 100 if pieces[k] else 0
+    return options
+
+# %% ../nbs/01b_faces.ipynb #f4ed2478
+def draw_face(
+    y,  # attributes [12], as from `attribute_vector`; ValueError for what no face is
+    style: str = "avataaars",  # a name in STYLES; an unknown one raises ValueError
+    size: int = 32,  # side in px, 8 to 1024
+    seed=0,  # all that the attributes do not say
+) -> np.ndarray:  # uint8 [size, size, 3]
+    "One face."
+    if size not in range(8, 1025):
+        raise ValueError(f"size={size!r}: a whole number from 8 to 1024 is wanted")
+    on = _checked(y)
+    options = _options(on, lookup("style", style, STYLES), seed)
     png = resvg_py.svg_to_bytes(
-        svg_string=Avatar(_style(style), o).to_string(),
+        svg_string=Avatar(_style(style), options).to_string(),
         skip_system_fonts=True,
         width=int(size),
         height=int(size),
@@ -282,10 +304,10 @@ def draw_face(
 # %% ../nbs/01b_faces.ipynb #b08e9b09
 def draw_faces(
     n: int,  # how many, at least 1
-    style: str = "avataaars",
-    size: int = 32,
-    mode: str = "celeba",
-    coloured: bool = False,  # as in `draw_face` and `rates`
+    style: str = "avataaars",  # a name in STYLES; an unknown one raises ValueError
+    size: int = 32,  # side in px, 8 to 1024
+    mode: str = "celeba",  # 'celeba' or 'independent'; an unknown one raises ValueError
+    coloured: bool = False,  # only faces whose hair shows
     seed: int = 0,  # the same seed gives the same bytes
     progress: bool = True,  # show a bar?
 ) -> tuple:  # uint8 [n, size, size, 3], attributes uint8 [n, 12]
@@ -294,62 +316,57 @@ def draw_faces(
         raise ValueError(f"n={n}: at least one face is wanted")
     lookup("style", style, STYLES)
     y = draw_attributes(n, mode, coloured, [seed, zlib.crc32(style.encode())])
-    return np.stack(
-        [
-            draw_face(y[i], style, size, f"{seed} {style} {i}")
-            for i in progress_bar(range(n), display=progress, leave=False)
-        ]
-    ), y
+    faces = [
+        draw_face(y[i], style, size, f"{seed} {style} {i}")
+        for i in progress_bar(range(n), display=progress, leave=False)
+    ]
+    return np.stack(faces), y
 
 # %% ../nbs/01b_faces.ipynb #ccaad1b0
 def _many():
-    return settings().get("faces_images", 10_000)
+    "How many faces a registered set has."
+    return budget(faces=10_000, smoke=dict(faces=300), full=dict(faces=50_000)).faces
 
 
 def _read(
     split, size=32, style="avataaars", mode="celeba", faces=None, draw_seed=0, coloured=False
 ):
     n = _many() if faces is None else faces
-    made = [version(p) for p in ("dicebear-core", "dicebear-styles", "resvg-py")]
-    return carve(
-        *cached(
-            "faces",
-            lambda: draw_faces(n, style, size, mode, coloured, draw_seed),
-            style,
-            size,
-            mode,
-            n,
-            draw_seed,
-            coloured,
-            made,
-        ),
-        split,
-    )
+    drawn_by = [version(name) for name in ("dicebear-core", "dicebear-styles", "resvg-py")]
+
+    def make():
+        return draw_faces(n, style, size, mode, coloured, draw_seed)
+
+    x, y = cached("faces", make, style, size, mode, n, draw_seed, coloured, drawn_by)
+    return carve(x, y, split)
 
 
 def _domain(style):
+    "The reader of a domain: the faces of a style whose hair shows, with its colour as the class."
+
     def read(split, size=32, mode="celeba", faces=None, draw_seed=0):
         x, y = _read(split, size, style, mode, faces, draw_seed, coloured=True)
         return x, y[:, 2:6].argmax(1)
 
     return read
 
+# %% ../nbs/01b_faces.ipynb #0c2db0a9
+def _add(name, style, names, stands_for, read):
+    def source():
+        return f"{credit(style)[0]}; drawn faces that stand in for {stands_for}, rates as in CelebA"
 
-def _add(name, style, classes, names, real):
-    return register(
-        name,
-        "generated",
-        _many,
-        32,
-        classes,
-        lambda: f"{credit(style)[0]}; drawn faces that stand in for {real}, rates as in CelebA",
-        lambda: credit(style)[1],
-        names,
-    )
+    def licence():
+        return credit(style)[1]
+
+    register(name, "generated", _many, 32, len(names), source, licence, names)(read)
 
 
-_add("faces", "avataaars", 12, ATTRIBUTES, "Bitmoji and CelebA")(_read)
-for _s in STYLES:
-    _add(f"faces_{_s}", _s, 4, COLOURS, "Bitmoji and, as a domain, for PACS and Office-Home")(
-        _domain(_s)
+_add("faces", "avataaars", ATTRIBUTES, "Bitmoji and CelebA", _read)
+for _name in STYLES:
+    _add(
+        f"faces_{_name}",
+        _name,
+        COLOURS,
+        "Bitmoji and, as a domain, for PACS and Office-Home",
+        _domain(_name),
     )

@@ -15,11 +15,9 @@ import numpy as np
 from .core import lookup
 
 # %% ../nbs/01c_raycast.ipynb #566cfcfe
-EYE, AIM, LENS = (
-    np.array([7.48, -6.51, 5.34], "f"),
-    np.array([0, 0, 0.45], "f"),
-    np.float32(12 / 35),
-)
+EYE = np.array([7.48, -6.51, 5.34], "f")  # where the eye is
+AIM = np.array([0, 0, 0.45], "f")  # the point that it looks at
+LENS = np.float32(12 / 35)  # half the sensor's height over the focal length
 
 
 def _dot(a, b):
@@ -29,64 +27,79 @@ def _dot(a, b):
 def _unit(v):
     return v / np.sqrt(_dot(v, v))
 
-
+# %% ../nbs/01c_raycast.ipynb #be3846df
 def axes(
     eye,  # where the eye is [3]
 ) -> tuple:  # three unit vectors [3]
     "Forward, right and up of an eye that looks at AIM."
-    f = _unit(AIM - eye)
-    r = _unit(np.cross(f, np.array([0, 0, 1], "f")))
-    return f, r, np.cross(r, f)
+    forward = _unit(AIM - eye)
+    right = _unit(np.cross(forward, np.array([0, 0, 1], "f")))
+    return forward, right, np.cross(right, forward)
 
 
 def rays(
     eye,  # where the eye is [3]
-    h: int,
-    w: int,  # rows and columns of the picture; pixels are square
+    h: int,  # rows of the picture; pixels are square
+    w: int,  # columns of the picture
 ) -> np.ndarray:  # unit directions [3, h*w], row by row
     "The direction through the middle of each pixel."
-    f, r, u = axes(eye)
-    y, x = ((np.indices((h, w), "f").reshape(2, -1) + 0.5) * 2 - [[h], [w]]).astype("f") / h * LENS
-    return _unit(f[:, None] + x * r[:, None] - y * u[:, None])
+    forward, right, up = axes(eye)
+    middle = np.indices((h, w), "f").reshape(2, -1) + 0.5
+    y, x = (middle * 2 - [[h], [w]]).astype("f") / h * LENS
+    return _unit(forward[:, None] + x * right[:, None] - y * up[:, None])
 
 # %% ../nbs/01c_raycast.ipynb #77afdc3b
 def ball(
-    o,
-    d,  # start and direction [k, n]: k=3 for a sphere, k=2 for an endless cylinder
+    o,  # start [k, n]: k=3 for a sphere, k=2 for an endless cylinder
+    d,  # direction [k, n]
 ) -> tuple:  # t [n] of entering and leaving; nan where the ray misses
     "The interval of t in which |o + t d| <= 1."
-    a, b, c = _dot(d, d), _dot(o, d), _dot(o, o) - 1
+    a = _dot(d, d)
+    b = _dot(o, d)
+    c = _dot(o, o) - 1
     root = np.sqrt(b * b - a * c)
     return (-b - root) / a, (-b + root) / a
 
 
 def slab(
-    o,
-    d,  # one coordinate of start and direction [n]
+    o,  # one coordinate of the start [n]
+    d,  # the same coordinate of the direction [n]
 ) -> tuple:  # t [n] of entering and leaving
     "The interval of t in which -1 <= o + t d <= 1."
-    t, u = (-1 - o) / d, (1 - o) / d
-    return np.minimum(t, u), np.maximum(t, u)
+    one_side = (-1 - o) / d
+    other_side = (1 - o) / d
+    return np.minimum(one_side, other_side), np.maximum(one_side, other_side)
+
+# %% ../nbs/01c_raycast.ipynb #00b708df
+def _cube(o, d):
+    return [slab(o[k], d[k]) for k in range(3)]
 
 
-SOLIDS = dict(
-    cube=lambda o, d: [slab(*v) for v in zip(o, d)],
-    sphere=lambda o, d: [ball(o, d)],
-    cylinder=lambda o, d: [ball(o[:2], d[:2]), slab(o[2], d[2])],
-)
+def _sphere(o, d):
+    return [ball(o, d)]
+
+
+def _cylinder(o, d):
+    return [ball(o[:2], d[:2]), slab(o[2], d[2])]
+
+
+SOLIDS = dict(cube=_cube, sphere=_sphere, cylinder=_cylinder)  # name -> intervals to intersect
 
 
 def stay(
-    shape: str,  # cube, sphere or cylinder of half width 1 at the origin; another name raises ValueError
-    o,
-    d,  # start and direction [3, n]
+    shape: str,  # cube, sphere or cylinder of half width 1 at the origin; others raise ValueError
+    o,  # start [3, n]
+    d,  # direction [3, n]
 ) -> tuple:  # t [n] of entering and leaving; the ray meets the solid where the first is smaller
     "The interval of t that a ray spends in a solid."
     with np.errstate(all="ignore"):
-        near, far = zip(*lookup("shape", shape, SOLIDS)(o, d))
-    return np.maximum.reduce(near), np.minimum.reduce(far)
+        intervals = lookup("shape", shape, SOLIDS)(o, d)
+    enters = np.maximum.reduce([near for near, _ in intervals])
+    leaves = np.minimum.reduce([far for _, far in intervals])
+    return enters, leaves
 
 # %% ../nbs/01c_raycast.ipynb #ac93abbb
+# metal: True or False; x, y: the centre's place on the floor; size: half the width; turn: radians
 Thing = namedtuple("Thing", "shape colour metal x y size turn")
 
 
@@ -98,38 +111,44 @@ def half(
 
 
 def _turn(v, angle):
-    c, s, (x, y, z) = np.float32(np.cos(angle)), np.float32(np.sin(angle)), v
-    return np.stack(np.broadcast_arrays(c * x - s * y, s * x + c * y, z))
+    "Vectors turned about the vertical."
+    cos = np.float32(np.cos(angle))
+    sin = np.float32(np.sin(angle))
+    x, y, z = v
+    return np.stack(np.broadcast_arrays(cos * x - sin * y, sin * x + cos * y, z))
 
 
 def _centre(thing):
     return np.array([[thing.x], [thing.y], [half(thing)]], "f")
 
-
+# %% ../nbs/01c_raycast.ipynb #fdeb7d36
 def enter(
     thing,  # a Thing
-    o,
-    d,  # start and direction [3, n]
+    o,  # start [3, n] or [3, 1]
+    d,  # direction [3, n]
     eps=1e-3,  # nearer meetings do not count: a ray that leaves a surface does not meet it again
 ) -> np.ndarray:  # t [n], infinite where the ray does not enter
     "Where rays enter a thing."
-    near, far = stay(
-        thing.shape, *(_turn(v, -thing.turn) / half(thing) for v in (o - _centre(thing), d))
-    )
+    own_o = _turn(o - _centre(thing), -thing.turn) / half(thing)
+    own_d = _turn(d, -thing.turn) / half(thing)
+    near, far = stay(thing.shape, own_o, own_d)
     return np.where((near < far) & (near > eps), near, np.float32(np.inf))
 
-
+# %% ../nbs/01c_raycast.ipynb #80477d64
 def normal(
     thing,  # a Thing
     p,  # points on its surface [3, n]
 ) -> np.ndarray:  # unit vectors [3, n]
     "The outward direction of a thing's surface."
     q = _turn(p - _centre(thing), -thing.turn)
-    x, y, z = a = np.abs(q)
+    size = np.abs(q)
     if thing.shape == "cube":
-        q = np.where(a == a.max(0), q, np.float32(0))
+        q = np.where(size == size.max(0), q, np.float32(0))
     if thing.shape == "cylinder":
-        q = np.where((z > np.hypot(x, y)) == (np.arange(3) == 2)[:, None], q, np.float32(0))
+        x, y, z = size
+        on_cap = z > np.hypot(x, y)
+        vertical = (np.arange(3) == 2)[:, None]
+        q = np.where(on_cap == vertical, q, np.float32(0))
     return _turn(_unit(q), thing.turn)
 
 # %% ../nbs/01c_raycast.ipynb #66e53720
@@ -150,60 +169,56 @@ Scene = namedtuple("Scene", "things eye lamps", defaults=[EYE, LAMPS])
 
 def meet(
     scene,  # a Scene
-    o,
-    d,  # start [3, n] or [3, 1] and direction [3, n]
+    o,  # start [3, n] or [3, 1]
+    d,  # direction [3, n]
 ) -> np.ndarray:  # t [1 + things, n], the floor first; infinite where nothing is met
     "Where rays meet the floor and each thing."
     with np.errstate(all="ignore"):
         floor = np.where(d[2] < 0, -o[2] / d[2], np.float32(np.inf))
-    return np.stack([floor, *(enter(k, o, d) for k in scene.things)])
+    return np.stack([floor, *(enter(thing, o, d) for thing in scene.things)])
 
 # %% ../nbs/01c_raycast.ipynb #989b6b29
-POWER, AMBIENT, FLOOR = (
-    np.array([44, 15, 21], "f"),
-    np.float32(0.36),
-    np.float32(0.5),
-)  # lamps, light from everywhere, grey of the floor
+POWER = np.array([44, 15, 21], "f")  # of the lamps
+AMBIENT = np.float32(0.36)  # light from everywhere
+FLOOR = np.float32(0.5)  # grey of the floor
 
 
 def light(
     things,  # the Things that can cast shadows
-    p,
-    n,  # points and their normals [3, n]
+    p,  # points [3, n]
+    n,  # the surface's normals there [3, n]
     lamp,  # position [3, 1], or one for each point [3, n]
     power,  # of the lamp
 ) -> tuple:  # directions to the lamp [3, n]; the light that arrives [n]
     "The light of one lamp on a surface."
-    l = lamp - p
-    r = np.sqrt(_dot(l, l))
-    l = l / r
-    arrives = np.maximum(_dot(n, l), 0) * power / r**2
+    to_lamp = lamp - p
+    distance = np.sqrt(_dot(to_lamp, to_lamp))
+    to_lamp = to_lamp / distance
+    arrives = np.maximum(_dot(n, to_lamp), 0) * power / distance**2
     for thing in things:
-        arrives = np.where(enter(thing, p, l) < r, np.float32(0), arrives)
-    return l, arrives
+        shadowed = enter(thing, p, to_lamp) < distance
+        arrives = np.where(shadowed, np.float32(0), arrives)
+    return to_lamp, arrives
 
-
+# %% ../nbs/01c_raycast.ipynb #ceaa41e7
 def openness(
     things,  # the Things that stand around
-    p,
-    n,  # points and their normals [3, n]
+    p,  # points [3, n]
+    n,  # the surface's normals there [3, n]
 ) -> np.ndarray:  # [n], 1 in the open
     "How much of the surroundings a point sees: things close by take some of it."
     free = np.float32(1)
     for thing in things:
-        v = _centre(thing) - p
-        r2 = _dot(v, v)
-        free = free * (
-            1
-            - np.clip(_dot(n, v) / np.sqrt(r2), 0, 1)
-            * np.minimum(np.float32(thing.size**2) / r2, 1)
-        )
+        to_thing = _centre(thing) - p
+        r2 = _dot(to_thing, to_thing)
+        cosine = np.clip(_dot(n, to_thing) / np.sqrt(r2), 0, 1)
+        free = free * (1 - cosine * np.minimum(np.float32(thing.size**2) / r2, 1))
     return free * (3 + n[2]) / 4
 
 # %% ../nbs/01c_raycast.ipynb #e1ab44fe
 def mirrored(
-    d,
-    n,  # directions and unit normals [3, n]
+    d,  # directions [3, n]
+    n,  # unit normals [3, n]
 ) -> np.ndarray:
     "Directions after a mirror."
     return d - 2 * _dot(d, n) * n
@@ -212,54 +227,74 @@ def mirrored(
 def _gloss(thing, n, d, lights):
     "The highlights that lamps leave on a thing."
     strength, power = (1.2, 60) if thing.metal else (0.12, 12)
-    return sum(
-        np.float32(strength) * a * np.maximum(_dot(n, _unit(l - d)), 0) ** np.float32(power)
-        for l, a in lights
-    )
+    total = np.float32(0)
+    for to_lamp, arrives in lights:
+        cosine = np.maximum(_dot(n, _unit(to_lamp - d)), 0)
+        total = total + np.float32(strength) * arrives * cosine ** np.float32(power)
+    return total
 
 
+def _mixed_with_mirror(scene, tint, p, n, d, own, shift):
+    "The light `own` of a metal surface, mixed with what it mirrors, which the metal tints."
+    back = trace(scene, p, mirrored(d, n), shift, False)
+    share = np.float32(0.5) + np.float32(0.4) * (1 - np.abs(_dot(d, n))) ** 3  # more when flat
+    colour = np.float32(0.1) + np.float32(0.9) * np.sqrt(tint)
+    return own * (1 - share) + back * share * colour[:, None]
+
+# %% ../nbs/01c_raycast.ipynb #c6764250
+def _normals(scene, owned, p, d):
+    "The normals of what rays met: up for the floor, else the thing's."
+    n = np.zeros_like(d)
+    n[2] = 1
+    for thing, mine in zip(scene.things, owned):
+        n[:, mine] = normal(thing, p[:, mine])
+    return n
+
+
+def _lights(scene, p, n, shift):
+    "Of each lamp the directions to it and the light that arrives."
+    lamps = [lamp[:, None] for lamp in scene.lamps]
+    if shift is not None:
+        lamps = [lamp + shift for lamp in lamps]
+    return [light(scene.things, p, n, lamp, power) for lamp, power in zip(lamps, POWER)]
+
+
+def _tints(scene):
+    "The colours of the things as light [things, 3]."
+    colours = np.array([COLOURS[thing.colour] for thing in scene.things], "f")
+    return (colours.reshape(-1, 3) / 255) ** np.float32(2.2)
+
+# %% ../nbs/01c_raycast.ipynb #4a873b73
 def trace(
     scene,  # a Scene
-    o,
-    d,  # start [3, n] or [3, 1] and unit direction [3, n]
+    o,  # start [3, n] or [3, 1]
+    d,  # unit direction [3, n]
     shift=None,  # moves the lamps, for each ray [3, n]
     bounce=True,  # follow the rays that metal throws back?
 ) -> np.ndarray:  # light [3, n]: red, green, blue, 0 is none
     "The light that comes back along rays."
     t = meet(scene, o, d)
-    who, t = t.argmin(0), t.min(0)
+    owner = t.argmin(0)
+    t = t.min(0)
     hit = np.isfinite(t)
     p = o + np.where(hit, t, np.float32(0)) * d
-    n = np.zeros_like(d)
-    n[2] = 1
-    at = [np.flatnonzero(who == i) for i in range(1, len(scene.things) + 1)]
-    for thing, m in zip(scene.things, at):
-        n[:, m] = normal(thing, p[:, m])
-    lights = [
-        light(scene.things, p, n, lamp[:, None] if shift is None else lamp[:, None] + shift, power)
-        for lamp, power in zip(scene.lamps, POWER)
-    ]
-    tints = (
-        np.array([COLOURS[k.colour] for k in scene.things], "f").reshape(-1, 3) / 255
-    ) ** np.float32(2.2)
-    rgb = np.concatenate([np.full((1, 3), FLOOR), tints])[who].T * (
-        sum(a for _, a in lights) + AMBIENT * openness(scene.things, p, n)
-    )
-    for thing, tint, m in zip(scene.things, tints, at):
-        v, k = d[:, m], n[:, m]
-        rgb[:, m] += _gloss(thing, k, v, [(l[:, m], a[m]) for l, a in lights])
-        if thing.metal and bounce and len(m):
-            back = trace(
-                scene, p[:, m], mirrored(v, k), None if shift is None else shift[:, m], False
+    owned = [np.flatnonzero(owner == i) for i in range(1, len(scene.things) + 1)]
+    n = _normals(scene, owned, p, d)
+    lights = _lights(scene, p, n, shift)
+    tints = _tints(scene)
+    colour = np.concatenate([np.full((1, 3), FLOOR), tints])[owner].T
+    brightness = sum(arrives for _, arrives in lights) + AMBIENT * openness(scene.things, p, n)
+    rgb = colour * brightness
+    for thing, tint, mine in zip(scene.things, tints, owned):
+        own_lights = [(to_lamp[:, mine], arrives[mine]) for to_lamp, arrives in lights]
+        rgb[:, mine] += _gloss(thing, n[:, mine], d[:, mine], own_lights)
+        if thing.metal and bounce and len(mine):
+            moved = None if shift is None else shift[:, mine]
+            rgb[:, mine] = _mixed_with_mirror(
+                scene, tint, p[:, mine], n[:, mine], d[:, mine], rgb[:, mine], moved
             )
-            share = np.float32(0.5) + np.float32(0.4) * (1 - np.abs(_dot(v, k))) ** 3
-            rgb[:, m] = (
-                rgb[:, m] * (1 - share)
-                + back * share * (np.float32(0.1) + np.float32(0.9) * np.sqrt(tint))[:, None]
-            )
-    return np.where(
-        hit, rgb, np.float32(0.35) + np.float32(0.5) * np.clip(d[2], 0, 1)
-    )  # rays into the sky
+    sky = np.float32(0.35) + np.float32(0.5) * np.clip(d[2], 0, 1)
+    return np.where(hit, rgb, sky)
 
 # %% ../nbs/01c_raycast.ipynb #049472b0
 def render(
@@ -270,14 +305,11 @@ def render(
 ) -> np.ndarray:  # uint8 [h, w, 3]
     "The picture of a scene."
     h, w = (size, size) if isinstance(size, int) else size
-    g = ((np.arange(aa, dtype="f") + 0.5) / aa * 2 - 1) * np.float32(soft)
-    shift = np.stack(
-        np.broadcast_arrays(np.tile(g, w), np.tile(g, h)[:, None], np.float32(0))
-    ).reshape(3, -1)
-    rgb = np.minimum(trace(scene, scene.eye[:, None], rays(scene.eye, h * aa, w * aa), shift), 1)
-    return (
-        (rgb.reshape(3, h, aa, w, aa).mean((2, 4)) ** np.float32(1 / 2.2) * 255)
-        .round()
-        .astype(np.uint8)
-        .transpose(1, 2, 0)
-    )
+    grid = ((np.arange(aa, dtype="f") + 0.5) / aa * 2 - 1) * np.float32(soft)
+    shift_x = np.tile(grid, w)
+    shift_y = np.tile(grid, h)[:, None]
+    shift = np.stack(np.broadcast_arrays(shift_x, shift_y, np.float32(0))).reshape(3, -1)
+    rgb = trace(scene, scene.eye[:, None], rays(scene.eye, h * aa, w * aa), shift)
+    mean = np.minimum(rgb, 1).reshape(3, h, aa, w, aa).mean((2, 4))
+    picture = (mean ** np.float32(1 / 2.2) * 255).round().astype(np.uint8)
+    return picture.transpose(1, 2, 0)
