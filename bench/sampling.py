@@ -10,11 +10,12 @@ import torch
 from diffusers import DDIMScheduler
 from train import peer
 
-from genda.core import fast_dtype, settings
-from genda.ddim import ddim
-from genda.ddpm import denoiser, generate
-from genda.process import GaussianDiffusion
-from genda.results import circumstances
+from genda.training.callbacks import fast_dtype
+from genda.settings import settings
+from genda.diffusion.samplers import ddim
+from genda.diffusion.ddpm import denoiser, generate
+from genda.diffusion.process import GaussianDiffusion
+from genda.training.tracking import circumstances
 from genda.zoo import load_model
 
 

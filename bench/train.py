@@ -11,9 +11,10 @@ from diffusers import UNet2DModel
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from genda.core import fast_dtype, settings
-from genda.results import circumstances
-from genda.unet import UNet
+from genda.training.callbacks import fast_dtype
+from genda.settings import settings
+from genda.training.tracking import circumstances
+from genda.models.unet import UNet
 
 
 def peer(size=32):

@@ -7,11 +7,11 @@ import torch
 from fastai.data.core import DataLoaders
 from torch import nn
 
-from genda.adapt import resnet
-from genda.core import set_seed
-from genda.dann import dann_learner, domain_head
-from genda.data import SETS, load_raw
-from genda.images import BatchDL, ImageData, PairData, PairDL
+from genda.adaptation.methods import resnet
+from genda.settings import set_seed
+from genda.adaptation.dann import dann_learner, domain_head
+from genda.data.registry import SETS, load_raw
+from genda.data.splits import BatchDL, ImageData, PairData, PairDL
 
 
 def few():

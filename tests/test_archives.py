@@ -10,17 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genda.core import settings
-from genda.files import DataError
-from genda.formats import (
-    _inside,
-    find,
-    kept,
-    plain_pickle,
-    read_arrays,
-    read_batches,
-    read_classes,
-)
+from genda.settings import settings
+from genda.data.downloads import DataError
+from genda.data.archives import _inside, find_first, cached_until_changed, plain_pickle, read_arrays, read_batches, read_classes
 
 INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
 
@@ -128,14 +120,14 @@ def test_what_is_kept_follows_the_file_and_a_broken_file_is_named(tmp_path, monk
     images, labels = np.zeros((6, 8, 8, 3), np.uint8), np.arange(6)
     np.savez(path, x=images, y=labels)
     read = partial(read_arrays, path, "x", "y")
-    assert len(kept("some", [path], read)[1]) == 6
+    assert len(cached_until_changed("some", [path], read)[1]) == 6
     shutil.copy(path, tmp_path / "copy.npz")
     np.savez(path, x=images[:5], y=labels[:5])
-    assert len(kept("some", [path], read)[1]) == 5
+    assert len(cached_until_changed("some", [path], read)[1]) == 5
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match=r"some\.npz cannot be read"):
-        kept("some", [path], read)
+        cached_until_changed("some", [path], read)
     assert path.exists()
     with pytest.raises(DataError, match=r"some\.npz is damaged"):
-        kept("some", [path], read, again=True)
-    assert not path.exists() and find("nowhere", "formats/some.npz") is None
+        cached_until_changed("some", [path], read, again=True)
+    assert not path.exists() and find_first("nowhere", "formats/some.npz") is None

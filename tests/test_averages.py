@@ -9,7 +9,7 @@ from fastai.learner import Learner
 from fastcore.basics import AttrDict
 from torch import nn
 
-from genda.ddpm import EMA
+from genda.training.callbacks import EMA
 
 
 class AllAveraged(EMA):

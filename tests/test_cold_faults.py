@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from genda.cold import Cold, average, averaging, cold, line_order, undo
-from genda.ddpm import denoiser, last
-from genda.process import GaussianDiffusion
+from genda.diffusion.cold import Cold, average, averaging, cold, line_order
+# GONE cold: train_restoration
+from genda.diffusion.ddpm import denoiser, last
+from genda.diffusion.process import GaussianDiffusion
 
 IMAGES = torch.linspace(-1, 1, 3 * 28 * 28).view(3, 1, 28, 28)
 COLUMNS = averaging()
@@ -49,7 +50,7 @@ def test_a_prior_must_be_fitted():
 
 def test_an_unknown_degradation_is_named():
     with pytest.raises(ValueError, match="columns_random_1"):
-        undo("mnist5k", "melt", fit=100)
+        train_restoration("mnist5k", "melt", fit=100)
 
 
 def test_a_cold_process_predicts_x0_only():

@@ -10,10 +10,11 @@ from fastai.learner import Learner
 from torch import nn
 from torchvision.models import resnet50
 
-from genda.core import set_seed
-from genda.dann import DANNCallback, dann_learner, digit_net, domain_head
-from genda.data import SETS, dls, domain_dls, load_raw
-from genda.images import BatchDL, ImageData, PairData, PairDL
+from genda.settings import set_seed
+from genda.adaptation.dann import DANNCallback, dann_learner, digit_net, domain_head
+from genda.data.registry import SETS, dls, load_raw
+from genda.data.domains import domain_dls
+from genda.data.splits import BatchDL, ImageData, PairData, PairDL
 
 NAMES = SETS["mnist5k"].names
 

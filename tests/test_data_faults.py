@@ -12,8 +12,8 @@ from PIL import Image
 from torchvision import datasets as tv
 
 from genda import data, files
-from genda.core import settings
-from genda.files import DataError
+from genda.settings import settings
+from genda.data.downloads import DataError
 
 
 def idx(a):

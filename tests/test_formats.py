@@ -22,9 +22,9 @@ from test_data_faults import FILES, idx  # the server is a fixture
 from torchvision import datasets as tv
 
 from genda import data, files, photos
-from genda.core import settings
-from genda.files import DataError
-from genda.formats import members, plain_pickle, read_batches
+from genda.settings import settings
+from genda.data.downloads import DataError
+from genda.data.archives import members, plain_pickle, read_batches
 
 rng = np.random.RandomState(0)
 

@@ -5,16 +5,17 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 
-from genda.core import set_seed
-from genda.data import digits, dls
-from genda.gan import Collapsed, gan_learner
-from genda.resume import Resume
+from genda.settings import set_seed
+from genda.data.digits import digit_set
+from genda.data.registry import dls
+from genda.gan import TrainingDiverged, gan_learner
+from genda.training.resume import Resume
 
 
 def tiny(n=320, **how):
     "A small GAN on few digits."
     set_seed(0)
-    loaders = dls(digits(), bs=32, n=n, n_valid=32, drop_last=True)
+    loaders = dls(digit_set(), bs=32, n=n, n_valid=32, drop_last=True)
     return gan_learner(loaders, z=16, label=8, base=8, **how)
 
 
@@ -26,22 +27,22 @@ def fit(learn, *cbs, epochs=1, lr=1e-3):
 
 def test_a_silent_discriminator_is_noticed():
     learn = tiny(patience=4)
-    for parameter in learn.model.critic.real.parameters():
+    for parameter in learn.model.discriminator.real.parameters():
         nn.init.zeros_(parameter)
-    with pytest.raises(Collapsed, match="says the same of every image"):
+    with pytest.raises(TrainingDiverged, match="says the same of every image"):
         fit(learn, lr=(1e-3, 0.0))
 
 
 def test_a_discriminator_that_has_won_is_noticed():
-    learn = tiny(patience=20, game="minimax")
-    with pytest.raises(Collapsed, match="told every real image from every fake"):
+    learn = tiny(patience=20, adversarial="minimax")
+    with pytest.raises(TrainingDiverged, match="told every real image from every fake"):
         fit(learn, epochs=40, lr=(0.0, 3e-3))
 
 
 def test_a_loss_that_is_no_number_ends_the_training():
     learn = tiny()
-    nn.init.constant_(learn.model.critic.real[0].weight, torch.nan)
-    with pytest.raises(Collapsed, match="the critic's loss is nan in batch 0"):
+    nn.init.constant_(learn.model.discriminator.real[0].weight, torch.nan)
+    with pytest.raises(TrainingDiverged, match="the critic's loss is nan in batch 0"):
         fit(learn)
 
 

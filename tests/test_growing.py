@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from genda.core import lookup
-from genda.files import Growing
+from genda.checks import lookup
+from genda.data.downloads import Growing
 
 FILLS = """import sys
 assert 'here' in sys.table and 'later' not in sys.table

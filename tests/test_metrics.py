@@ -7,8 +7,9 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from genda.core import save_weights
-from genda.metrics import Judge, fid, inception_features, inception_score, kid, moments
+from genda.training.checkpoints import save_weights
+from genda.evaluation.evaluators import Evaluator
+from genda.evaluation.metrics import frechet_distance, inception_features, inception_score, kid, moments
 
 
 class Stream:
@@ -42,7 +43,7 @@ def images():
 def test_frechet_distance_streams(images):
     real = moments(images.flip(3), flat)
     stream = Stream(images, bs=50)
-    assert abs(fid(stream, real, flat) / fid(images, real, flat) - 1) < 1e-6
+    assert abs(frechet_distance(stream, real, flat) / frechet_distance(images, real, flat) - 1) < 1e-6
     assert stream.most == 1
 
 
@@ -61,9 +62,9 @@ def test_inception_score_streams(images):
 
 def test_too_few_images_for_a_baseline(images):
     with pytest.raises(ValueError, match="as many real images"):
-        fid(images, images, flat, floor=images[:-1])
+        frechet_distance(images, images, flat, baseline=images[:-1])
     with pytest.raises(ValueError, match="as many real images"):
-        kid(images, images, flat, floor=images[:-1], block=100)
+        kid(images, images, flat, baseline=images[:-1], block=100)
     with pytest.raises(ValueError, match="at least 2 images"):
         kid(images[:1], images[:1], flat)
 
@@ -77,10 +78,10 @@ def test_too_few_images_for_a_baseline(images):
     ],
 )
 def test_a_card_that_does_not_fit_is_named(key, value, error, tmp_path):
-    shipped = Judge("mnist", device="cpu")
+    shipped = Evaluator("mnist", device="cpu")
     save_weights(shipped.net, "judge_odd", {**shipped.card, key: value}, tmp_path)
     with pytest.raises((ValueError, RuntimeError), match=error):
-        Judge("odd", tmp_path)
+        Evaluator("odd", tmp_path)
 
 
 def test_inception_without_network_or_library():

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genda.process import GaussianDiffusion
+from genda.diffusion.process import GaussianDiffusion
 
 B = 8
 torch.manual_seed(0)

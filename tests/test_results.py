@@ -5,7 +5,7 @@ import json
 import pytest
 
 from genda import results
-from genda.results import code_hash, record, study_row
+from genda.training.tracking import code_hash, record, study_row
 
 LESSON = """from genda.core import budget
 from genda.toy import train

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from genda.resume import Resume, load_state, save_state
+from genda.training.resume import Resume, load_state, save_state
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from genda import contest
-from genda.attributes import given
-from genda.contest import Within
-from genda.ddpm import denoiser
-from genda.guidance import cfg, log_likelihood, to_w
-from genda.process import GaussianDiffusion
-from genda.unet import UNet
+from genda.diffusion.guidance import complete_conditions
+from genda.training.callbacks import TimeBudget
+from genda.diffusion.ddpm import denoiser
+from genda.diffusion.guidance import cfg, log_likelihood, to_w
+from genda.diffusion.process import GaussianDiffusion
+from genda.models.unet import UNet
 
 PROCESS = GaussianDiffusion.vp(10, "cosine")
 IMAGES = torch.zeros(2, 1, 4, 4)
@@ -55,12 +55,12 @@ def test_minus_one_is_no_class():
 
 def test_an_attribute_that_the_data_lack_is_refused():
     with pytest.raises(ValueError, match="attribute 3"):
-        given(torch.zeros(5, 6), torch.tensor([3]))
+        complete_conditions(torch.zeros(5, 6), torch.tensor([3]))
 
 
 def test_a_training_needs_time():
     with pytest.raises(ValueError, match="more than 0"):
-        Within(0, 1e-3)
+        TimeBudget(0, 1e-3)
 
 
 def test_within_follows_the_clock(monkeypatch):
@@ -74,7 +74,7 @@ def test_within_follows_the_clock(monkeypatch):
     monkeypatch.setattr(contest, "time", SimpleNamespace(perf_counter=tick))
     rates = []
     opt = SimpleNamespace(set_hyper=lambda name, value: rates.append(value))
-    within = Within(2.05, 1e-3)
+    within = TimeBudget(2.05, 1e-3)
     within.learn = SimpleNamespace(training=True, opt=opt)
     within.before_fit()
     with pytest.raises(contest.CancelFitException):

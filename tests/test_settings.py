@@ -7,7 +7,8 @@ import pytest
 from fastcore.xdg import xdg_cache_home
 
 from genda import core
-from genda.core import budget, replace_file, settings
+from genda.settings import budget, settings
+from genda.checks import replace_file
 
 INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = {}\nbudget = lesson\n"
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from genda import data, shapes
-from genda.core import settings
-from genda.files import DataError
+from genda.settings import settings
+from genda.data.downloads import DataError
 
 LISTS = [
     ["red cube"],

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from genda.files import DataError
-from genda.shapes import read_lists
+from genda.data.downloads import DataError
+from genda.data.clevr import read_lists
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def noise(seed, stream, n):
 
 def walked(denoise, process, xT, seeds, **kwargs):
     "The last image of our ddim, with the dice of the live pages."
-    from genda.ddim import ddim
+    from genda.diffusion.samplers import ddim
 
     throws = iter(range(1, 1001))
 
@@ -303,7 +303,7 @@ def test_noise_is_normal_and_the_same(script):
 
 @pytest.mark.parametrize("alpha", (0, 0.3, 0.5, 1))
 def test_ways_between_noises_are_ours(script, alpha):
-    from genda.ddim import lerp, slerp
+    from genda.diffusion.samplers import lerp, slerp
 
     a, b = noise(1, 0, 784), noise(2, 0, 784)
     for name, ours in ("lerp", lerp(a, b, alpha)), ("slerp", slerp(a[None], b[None], alpha)[0]):
@@ -316,8 +316,8 @@ def test_ways_between_noises_are_ours(script, alpha):
 )
 def test_walks_are_ours_with_any_network(script, predict, eta, steps):
     "Every frame of a walk; the network is a formula that both languages have."
-    from genda.ddpm import denoiser
-    from genda.process import GaussianDiffusion
+    from genda.diffusion.ddpm import denoiser
+    from genda.diffusion.process import GaussianDiffusion
 
     class Formula(torch.nn.Module):
         def forward(self, x, t):
@@ -347,7 +347,7 @@ def test_walks_are_ours_with_any_network(script, predict, eta, steps):
 
 @lru_cache
 def network(name):
-    from genda.process import GaussianDiffusion
+    from genda.diffusion.process import GaussianDiffusion
     from genda.zoo import load_model
 
     model, card = load_model(name, device="cpu")
@@ -362,7 +362,7 @@ def network(name):
 @torch.no_grad()
 def expected(name, y, seeds, xT=None, steps=10, eta=0.0, w=0.0):
     "Frames of our sampler for what a live page was asked; guidance written out."
-    from genda.ddpm import denoiser
+    from genda.diffusion.ddpm import denoiser
 
     model, process, predict, about = network(name)
     if xT is None:
@@ -462,7 +462,7 @@ def test_digits_page_draws_what_python_draws(tab, address):
 
 @has("digits")
 def test_interpolation_page_draws_what_python_draws(tab, address):
-    from genda.ddim import lerp, slerp
+    from genda.diffusion.samplers import lerp, slerp
 
     opened(tab, address, "interpolation")
     a, b = (noise(s, 0, 784).view(1, 1, 28, 28) for s in (1, 2))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genda.unet import Condition, UNet, make_net
+from genda.models.unet import Condition, UNet, make_net
 
 T = torch.tensor([1, 500])
 X = torch.randn(2, 1, 28, 28)

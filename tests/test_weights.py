@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from genda.core import load_weights, save_weights
+from genda.training.checkpoints import load_weights, save_weights
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ import torch
 from conftest import ROOT
 
 from genda import zoo
-from genda.core import PACKAGE
-from genda.data import ready
-from genda.metrics import Judge
+from genda.settings import PACKAGE
+from genda.data.registry import ready
+from genda.evaluation.evaluators import Evaluator
 from genda.zoo import ENTRIES, RECIPES, load_model, recheck, train
 
 SHIPPED = sorted(p.stem for p in (PACKAGE / "weights").glob("*.safetensors"))
 
 
 def test_each_file_is_an_entry_and_has_a_card():
-    assert {"digits", "judge_mnist", "judge_mnistm"} <= set(SHIPPED) <= set(ENTRIES)
+    assert {"digits", "evaluator_mnist", "evaluator_mnistm"} <= set(SHIPPED) <= set(ENTRIES)
     assert sorted(p.stem for p in (PACKAGE / "weights").glob("*.json")) == SHIPPED
 
 
@@ -82,7 +82,7 @@ def test_recipes_are_those_of_the_cards(name, monkeypatch):
     assert set(card) == made_by_the_training | of_the_machine | of_the_file | set(about)
 
 
-def copied(folder, name="judge_mnist", weights=None, **card):
+def copied(folder, name="evaluator_mnist", weights=None, **card):
     "A copy of an entry whose weights are other bytes, or whose card says something else."
     files = [PACKAGE / "weights" / f"{name}.{end}" for end in ("safetensors", "json")]
     for file in files:
@@ -94,12 +94,12 @@ def copied(folder, name="judge_mnist", weights=None, **card):
 
 
 def test_files_that_went_wrong_say_so(tmp_path):
-    good = (PACKAGE / "weights" / "judge_mnist.safetensors").read_bytes()
-    other = (PACKAGE / "weights" / "judge_mnistm.safetensors").read_bytes()
-    with pytest.raises(FileNotFoundError, match="no weights 'judge_mnist'"):
-        load_model("judge_mnist", tmp_path)
+    good = (PACKAGE / "weights" / "evaluator_mnist.safetensors").read_bytes()
+    other = (PACKAGE / "weights" / "evaluator_mnistm.safetensors").read_bytes()
+    with pytest.raises(FileNotFoundError, match="no weights 'evaluator_mnist'"):
+        load_model("evaluator_mnist", tmp_path)
     copied(tmp_path)
-    load_model("judge_mnist", tmp_path)
+    load_model("evaluator_mnist", tmp_path)
     for says, changed in (
         ("sha256 differs", dict(weights=good[:-100])),
         ("sha256 differs", dict(weights=other)),
@@ -108,8 +108,8 @@ def test_files_that_went_wrong_say_so(tmp_path):
     ):
         copied(tmp_path, **changed)
         with pytest.raises(ValueError, match=says):
-            load_model("judge_mnist", tmp_path)
-    with pytest.raises(ValueError, match="one of judge_mnist"):
+            load_model("evaluator_mnist", tmp_path)
+    with pytest.raises(ValueError, match="one of evaluator_mnist"):
         load_model("digit")
 
 
@@ -122,13 +122,13 @@ def test_training_needs_the_whole_set(tmp_path):
 
 @pytest.mark.parametrize("name", [n for n in SHIPPED if n.startswith("judge_")])
 def test_each_judge_loads_by_name_and_keeps_what_it_is(name):
-    judge = Judge(name.removeprefix("judge_"), device="cpu")
-    x = torch.zeros(3, judge.channels, judge.size, judge.size)
-    assert judge.features(x).shape == (3, judge.dim) and judge.logits(x).shape == judge.probs(
+    evaluator = Evaluator(name.removeprefix("judge_"), device="cpu")
+    x = torch.zeros(3, evaluator.channels, evaluator.size, evaluator.size)
+    assert evaluator.features(x).shape == (3, evaluator.dim) and evaluator.logits(x).shape == evaluator.probs(
         x
-    ).shape == (3, len(judge.names))
-    y = torch.eye(len(judge.names), dtype=torch.long)[:3]
-    assert 0 <= judge.accuracy(x, y.argmax(1) if judge.card["kind"] == "classes" else y) <= 1
+    ).shape == (3, len(evaluator.names))
+    y = torch.eye(len(evaluator.names), dtype=torch.long)[:3]
+    assert 0 <= evaluator.accuracy(x, y.argmax(1) if evaluator.card["kind"] == "classes" else y) <= 1
     assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size < 1e6
 
 
@@ -136,7 +136,7 @@ def test_each_judge_loads_by_name_and_keeps_what_it_is(name):
 def test_figures_hold(name):
     if "mnistm" in name and not ready("mnist"):
         pytest.skip("its figures are of all MNIST over the BSDS500 photographs")
-    if name == "judge_cifar10" and not ready("cifar10"):
+    if name == "evaluator_cifar10" and not ready("cifar10"):
         pytest.skip("its figure is of photographs that are not here")
     found = recheck(name, 200)
     assert len(found) and found.holds.all(), found.to_string()

@@ -1,0 +1,3 @@
+"Diffusion: importing this package fills the table of samplers."
+
+from . import samplers, score
