@@ -21,6 +21,7 @@ from pathlib import Path
 from fastcore.script import CliError, anno_parser
 
 import genda
+from .diffusion.process import GaussianDiffusion
 
 # %% ../nbs/6_workshop/10_command.ipynb #092e53c6
 def conditions(
@@ -141,7 +142,6 @@ def sample(
     from genda.diffusion.ddpm import ddpm, denoiser
     from genda.diffusion.guidance import cfg
     from genda.diffusion.samplers import ddim, dpm, heun
-    from genda.zoo import card_process
 
     draw = lookup("sampler", sampler, dict(ddim=ddim, heun=heun, dpm=dpm, ddpm=ddpm))
     _check_options(label, n, sampler, eta, guidance, seed, ncols, zoom)
@@ -149,7 +149,7 @@ def sample(
     generator = torch.Generator().manual_seed(seed)
     y = None if label is None else conditions(label, card, n)
     count = (n or 16) if y is None else len(y)
-    process = card_process(card)
+    process = GaussianDiffusion.from_config(card["process"])
     size = card.get("size", 28)
     device = next(net.parameters()).device
     shape = (count, card["net"]["in_channels"], size, size)

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['ADVERSARIAL_LOSSES', 'ENCODINGS', 'KINDS', 'encode_labels', 'doublings', 'dcgan_init', 'Generator', 'Discriminator',
-           'GAN', 'GANLoss', 'TrainingDiverged', 'TakeTurns', 'GeneratorEMA', 'gan_learner', 'draw_images',
-           'growing_lambda']
+           'GAN', 'GANLoss', 'TrainingDiverged', 'TakeTurns', 'GeneratorEMA', 'gan_learner', 'draw_images']
 
 # %% ../nbs/3_gan/1_gan.ipynb #e4fa49d8
 import itertools
@@ -448,10 +447,3 @@ def draw_images(
         out.append(generator(z[i : i + bs], condition).float().cpu())
     generator.train(was_training)
     return torch.cat(out).contiguous()
-
-# %% ../nbs/3_gan/1_gan.ipynb #0781e0a9
-def growing_lambda(
-    done: float,  # share of the training that is done, 0..1
-) -> float:  # 0.2 to 0.5
-    "A growing lambda: 0.2, from 19/30 of the training on rising, 0.5 from 27/30 on."
-    return 0.2 + 0.3 * min(max((done - 19 / 30) / (8 / 30), 0.0), 1.0)

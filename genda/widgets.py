@@ -29,7 +29,7 @@ from .diffusion.process import GaussianDiffusion
 from .diffusion.samplers import ddim, dpm, lerp, slerp, step_times
 from .show import show_grid
 from .training.checkpoints import load_weights
-from .zoo import ENTRIES, card_process, load_model
+from .zoo import ENTRIES, load_model
 
 # %% ../nbs/6_workshop/9_widgets.ipynb #d45bdb0e
 def sheet(
@@ -215,7 +215,7 @@ def ready_to_draw(
     model, card = load_model(name)
     if "process" not in card:
         raise ValueError(f"{name!r} draws nothing: it {ENTRIES[name].what}")
-    process = card_process(card)
+    process = GaussianDiffusion.from_config(card["process"])
     net = card["net"]
     device = next(model.parameters()).device
     if y is None and net.get("classes"):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NET', 'DataError', 'fetch', 'cached', 'candidate_paths', 'read_idx', 'idx_ready', 'class_names', 'read_folder',
-           'same_classes', 'Growing']
+           'same_classes']
 
 # %% ../../nbs/5_data/2_downloads.ipynb #a1e92835
 import gzip
@@ -13,7 +13,6 @@ import shutil
 import time
 import warnings
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -311,59 +310,3 @@ def same_classes(
         f"{a} ({len(p)}) and {b} ({len(q)}) differ in their classes: "
         f"{'; '.join(found) or 'the order is another'}"
     )
-
-# %% ../../nbs/5_data/2_downloads.ipynb #913c02dc
-class Growing(dict):
-    "A table that imports the modules that fill it, when it lacks a key or is listed."
-
-    def __init__(
-        self,
-        *modules: str,  # names of modules that enter more when they are imported
-        **entries,  # what it holds from the start
-    ):
-        super().__init__(entries)
-        self.modules = modules
-
-    def _grow(self):
-        # A module that looks into the table while it is imported finds what there is so far.
-        modules = self.modules
-        self.modules = ()
-        try:
-            for name in modules:
-                import_module(name)
-        except BaseException:
-            self.modules = modules  # the next one who asks is told again
-            raise
-
-    def __contains__(self, key):
-        if not super().__contains__(key):
-            self._grow()
-        return super().__contains__(key)
-
-    def __missing__(self, key):
-        if key in self:
-            return self[key]
-        raise KeyError(key)
-
-    def get(self, key, default=None):
-        return self[key] if key in self else default  # noqa: SIM401, this is `get` itself
-
-    def __iter__(self):
-        self._grow()
-        return super().__iter__()
-
-    def __len__(self):
-        self._grow()
-        return super().__len__()
-
-    def keys(self):
-        self._grow()
-        return super().keys()
-
-    def values(self):
-        self._grow()
-        return super().values()
-
-    def items(self):
-        self._grow()
-        return super().items()

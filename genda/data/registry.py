@@ -18,12 +18,13 @@ from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
 
 from ..checks import lookup
-from .downloads import DataError, Growing, class_names, read_folder
+from .downloads import DataError, class_names, read_folder
 from .splits import BatchDL, ImageData, resize, stratified, to_signed
 from ..settings import settings
 
 # %% ../../nbs/5_data/4_registry.ipynb #b60e6b45
-SETS = Growing("genda.faces", "genda.shapes", "genda.photos")  # later lessons add their sets
+# name -> entry; the modules of this package add their sets with `register`
+SETS = {}
 
 
 def _always():

@@ -4,19 +4,22 @@
 
 # %% auto #0
 __all__ = ['CONVENTIONS', 'Guided', 'ClassifierFreeGuidance', 'cfg', 'to_w', 'log_likelihood', 'ClassifierGuidance',
-           'classifier_guided', 'conditional_accuracy']
+           'classifier_guided', 'conditional_accuracy', 'complete_conditions', 'TimeConditionalClassifier',
+           'CorruptBatches']
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #a71e9db9
 import copy
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from fastai.callback.core import Callback
+from torch import Tensor, nn
 
 from ..checks import lookup
 from .ddpm import Denoise, denoiser, generate
 from .process import GaussianDiffusion
 from .samplers import ddim
+from ..models.unet import ResBlock, time_embedding
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #380bf26e
 class Guided:
@@ -222,3 +225,78 @@ def conditional_accuracy(
         return evaluator.accuracy(x, y)
 
     return score
+
+# %% ../../nbs/2_diffusion/6_guidance.ipynb #b9c98a2a
+def complete_conditions(
+    labels: Tensor,  # of the data [m, k], 0 and 1
+    which: Tensor,  # the attribute that must be present in each condition [n], 0..k-1
+    seed: int = 0,  # of the draw
+) -> (
+    Tensor
+):  # conditions [n, k] of -1 and 1; ValueError where no face of the data has the attribute
+    "Whole conditions for one attribute each, the others drawn from the data given that one."
+    gen = torch.Generator().manual_seed(seed)
+    conditions = []
+    for k in which.tolist():
+        rows = labels[labels[:, k] > 0]
+        if not len(rows):
+            raise ValueError(
+                f"the data hold nothing with attribute {k}: "
+                "the attributes that go with it cannot be drawn from them"
+            )
+        row = rows[torch.randint(len(rows), (1,), generator=gen)[0]]
+        conditions.append(2 * row.float() - 1)
+    return torch.stack(conditions)
+
+# %% ../../nbs/2_diffusion/6_guidance.ipynb #b32890dc
+class TimeConditionalClassifier(nn.Module):
+    "A time-conditional classifier of noisy images; no norm looks across the batch."
+
+    def __init__(
+        self,
+        in_channels: int,  # channels of the images
+        outputs: int,  # logits: classes, or attributes
+        channels=(32, 64, 96),  # of each level, each half as wide and high; multiples of 8
+        fold: int = 2,  # side of the squares of pixels folded into channels
+    ):
+        super().__init__()
+        self.fold = fold
+        self.width = channels[0]
+        emb = 4 * self.width
+        self.time = nn.Sequential(
+            nn.Linear(self.width, emb), nn.SiLU(), nn.Linear(emb, emb), nn.SiLU()
+        )
+        self.stem = nn.Conv2d(in_channels * fold**2, channels[0], 3, padding=1)
+        before = (channels[0], *channels)
+        self.blocks = nn.ModuleList(ResBlock(a, b, emb) for a, b in zip(before, channels))
+        self.norm = nn.GroupNorm(8, channels[-1])
+        self.head = nn.Linear(channels[-1], outputs)
+
+    def forward(self, xt, t):
+        x = self.stem(F.pixel_unshuffle(xt, self.fold))
+        embedding = self.time(time_embedding(t.expand(len(xt)), self.width).to(xt))
+        for i, block in enumerate(self.blocks):
+            if i:
+                x = F.avg_pool2d(x, 2)
+            x = block(x, embedding)
+        return self.head(F.silu(self.norm(x)).mean((2, 3)))
+
+# %% ../../nbs/2_diffusion/6_guidance.ipynb #54b1be50
+class CorruptBatches(Callback):
+    "Corrupt each batch for a classifier, to a random step that becomes its second input."
+
+    order = 10
+
+    def __init__(
+        self,
+        process: GaussianDiffusion,  # how images are corrupted
+    ):
+        self.process = process
+
+    def before_batch(self):
+        x0 = self.xb[0].as_subclass(Tensor)
+        gen = None if self.training else torch.Generator().manual_seed(self.iter)
+        t = torch.randint(1, self.process.T + 1, (len(x0),), generator=gen).to(x0.device)
+        eps = torch.randn(x0.shape, generator=gen).to(x0.device)
+        xt = self.process.corrupt(x0, t, eps)
+        self.learn.xb = (self.process.c_in(t) * xt, t)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from importlib.metadata import version
 from pathlib import Path
 
+import fastai.callback.schedule  # noqa: F401 - teaches Learner fit_one_cycle
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
@@ -22,7 +23,6 @@ from fastcore.basics import AttrDict
 from torch import Tensor, nn
 
 from ..checks import check_images, lookup
-from ..data.downloads import Growing
 from .metrics import Score
 from ..settings import settings
 from ..training.checkpoints import load_weights, save_weights, weights_dirs
@@ -58,8 +58,6 @@ EVALUATOR_OF = dict(
 )
 # what a card means that does not say
 PLAIN = dict(net="plain", kind="classes", names=[str(i) for i in range(10)])
-# lessons that add to the two tables
-_LATER = ("genda.judges", "genda.shapes_judge", "genda.photo_judges")
 
 
 def _plain_net(card):
@@ -75,10 +73,9 @@ def _class_right(z, y):
 
 
 # name -> function from a card to an untrained network
-NETS = Growing(*_LATER, plain=_plain_net)
+NETS = dict(plain=_plain_net)
 # name -> of logits z [n, k] and the answers y: the loss, the probabilities, the share that is right
-KINDS = Growing(
-    *_LATER,
+KINDS = dict(
     classes=AttrDict(loss=F.cross_entropy, probs=_class_probs, right=_class_right),
 )
 

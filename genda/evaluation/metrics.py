@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ..checks import check_images, lookup
 from ..data.splits import to_bytes
-from ..zoo import train
 
 # %% ../../nbs/2_diffusion/4_evaluation.ipynb #3eb1660e
 class Score(float):
