@@ -108,6 +108,45 @@ def described(source, heading, prose):
     return " ".join(parts)
 
 
+# -- words that the glossary explains
+
+
+def glossary_terms():
+    "The terms of docs/glossary.md, longest first."
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    listed = text.split("```{glossary}")[1].split("```")[0]
+    terms = [line for line in listed.splitlines() if line and not line.startswith(" ")]
+    return sorted(terms, key=len, reverse=True)
+
+
+def link_terms(text, terms):
+    "Prose with the first mention of each of `terms` linked to the glossary; those are taken off."
+    lines = text.split("\n")
+    fenced = False
+    for i, line in enumerate(lines):
+        if re.match(r"\s*(```|~~~|\$\$)", line):
+            fenced = not fenced
+        if fenced or re.match(r"\s*(#|>|\||\*|\$\$|\{|:::)", line):
+            continue
+        # What stands in code, formulas, links and roles stays as it is.
+        parts = re.split(r"(`[^`]*`|\$[^$]*\$|\[[^\]]*\]\([^)]*\)|\{[^}]*\}|<[^>]*>)", line)
+        for k in range(0, len(parts), 2):
+            parts[k] = link_first(parts[k], terms)
+        lines[i] = "".join(parts)
+    return "\n".join(lines)
+
+
+def link_first(text, terms):
+    "A piece of prose with the first term that is found in it linked."
+    for term in terms:
+        found = re.search(rf"(?<![\w-]){re.escape(term)}(?![\w-])", text, re.I)
+        if found:
+            terms.remove(term)
+            before = text[: found.start()]
+            return f"{before}{{term}}`{found[0]} <{term}>`{text[found.end() :]}"
+    return text
+
+
 # -- a notebook as a page
 
 
@@ -195,6 +234,7 @@ def page(nb, name, symbols):
             used |= set(re.findall(r"[A-Za-z_]\w*", cell.source))
     heading = prose = ""
     cells = []
+    terms = glossary_terms()
     for i, cell in enumerate(nb.cells):
         if cell.cell_type == "code":
             cells += code_page(cell, f"{name.replace('/', '-')}-{i}", heading, prose)
@@ -202,7 +242,8 @@ def page(nb, name, symbols):
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^#+ (.+)", cell.source, re.M) or [heading])[-1]
             prose = cell.source if plain(cell.source) else prose
-            cell.source = symbols.link(cell.source, used)
+            linked = link_terms(symbols.link(cell.source, used), terms) if i else cell.source
+            cell.source = linked.replace("](../../docs/", "](../../")
         cells.append(cell)
     cells.insert(1, nbformat.v4.new_markdown_cell(RUN_THIS.format(name=name)))
     nb.cells = cells
@@ -325,7 +366,12 @@ def add_lessons(symbols):
         original = (ROOT / "nbs" / f"{name}.ipynb").read_text(encoding="utf-8")
         for module in re.findall(r"#\| *default_exp ([\w.]+)", original):
             exports[module] = f"{name}.ipynb", re.search(r"^# (.+)", nb.cells[0].source, re.M)[1]
-        nbformat.write(page(nb, name, symbols) if name != "index" else nb, out)
+        if name == "index":
+            for cell in nb.cells:
+                cell.source = cell.source.replace("](../docs/", "](../")
+        else:
+            nb = page(nb, name, symbols)
+        nbformat.write(nb, out)
     return {m: found for m, found in exports.items() if not m.endswith("__init__")}
 
 
