@@ -11,14 +11,16 @@ from diffusers import UNet2DModel
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from genda.training.callbacks import fast_dtype
-from genda.settings import settings
-from genda.training.tracking import circumstances
 from genda.models.unet import UNet
+from genda.settings import settings
+from genda.training.callbacks import fast_dtype
+from genda.training.tracking import circumstances
+
+WARM_UP = 2  # steps of each that do not count
 
 
 def peer(size=32):
-    "UNet2DModel with 32, 64, 128 channels, two layers a block, attention in the last level."
+    "UNet2DModel with 32, 64, 128 channels, two layers per block, attention in the last level."
     net = UNet2DModel(
         sample_size=size,
         in_channels=1,
@@ -33,26 +35,28 @@ def peer(size=32):
 
 
 def ours():
-    "genda's UNet with the parameters and operations of the peer: pixels folded, attention in the last level."
+    "genda's UNet with the parameters and operations of the peer: pixels folded, attention last."
     net = UNet(1, (128, 128), 2, fold=2, emb=128)
     return net, net
 
 
+NETWORKS = {"UNet2DModel": peer, "genda": ours}
+
+
 class Run:
-    "A network in training, a step at a time."
+    "A network in training, one step at a time."
 
     def __init__(self, make, bs, channels_last, dtype):
         torch.manual_seed(0)
         self.net, self.call = make()
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.layout)
-        self.bs, self.dtype, self.times = bs, dtype, []
+        self.dtype = dtype
+        self.times = []
         self.opt = torch.optim.AdamW(self.net.parameters(), 1e-4)
-        self.x, self.noise, self.t = (
-            torch.randn(bs, 1, 32, 32),
-            torch.randn(bs, 1, 32, 32),
-            torch.randint(1, 1000, (bs,)),
-        )
+        self.x = torch.randn(bs, 1, 32, 32)
+        self.noise = torch.randn(bs, 1, 32, 32)
+        self.t = torch.randint(1, 1000, (bs,))
 
     def step(self):
         start = time.perf_counter()
@@ -63,75 +67,107 @@ class Run:
         self.opt.zero_grad()
         self.times.append(time.perf_counter() - start)
 
+    def counted(self):
+        "Seconds of each step that counts."
+        return self.times[WARM_UP:]
+
 
 def size(make):
     "Parameters and operations of one forward pass of one 1x32x32 image."
     net, call = make()
-    with FlopCounterMode(display=False) as f:
+    with FlopCounterMode(display=False) as counter:
         call(torch.randn(1, 1, 32, 32), torch.ones(1).long())
-    return sum(p.numel() for p in net.parameters()), f.get_total_flops()
+    return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
 
 
-def main():
+def options():
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--bs", type=int, default=128, help="images in a batch")
     cli.add_argument("--steps", type=int, default=10, help="counted steps of each, taken in turn")
     cli.add_argument("--threads", type=int, default=2)
-    a = cli.parse_args()
-    torch.set_num_threads(a.threads)
-    (p1, f1), (p2, f2) = size(peer), size(ours)
+    return cli.parse_args()
+
+
+def same_size(parameters, flops):
+    "Print the sizes of the two networks, which must differ by less than a twentieth."
+    more_parameters = parameters["genda"] / parameters["UNet2DModel"] - 1
+    more_flops = flops["genda"] / flops["UNet2DModel"] - 1
     print(
-        f"UNet2DModel {p1 / 1e6:.2f}M parameters, {f1 / 1e9:.3f} GFLOP forward; genda {p2 / 1e6:.2f}M ({p2 / p1 - 1:+.1%}), {f2 / 1e9:.3f} GFLOP ({f2 / f1 - 1:+.1%})"
+        f"UNet2DModel {parameters['UNet2DModel'] / 1e6:.2f}M parameters, "
+        f"{flops['UNet2DModel'] / 1e9:.3f} GFLOP forward; "
+        f"genda {parameters['genda'] / 1e6:.2f}M ({more_parameters:+.1%}), "
+        f"{flops['genda'] / 1e9:.3f} GFLOP ({more_flops:+.1%})"
     )
-    assert abs(p2 / p1 - 1) < 0.05 and abs(f2 / f1 - 1) < 0.05, (
-        "the two networks must be of one size"
-    )
-    dtypes = (
-        {torch.float32, torch.bfloat16, fast_dtype("cpu")}
-        if fast_dtype("cpu") != torch.float32
-        else {torch.float32}
-    )
-    runs = {
-        (name, "channels last" if cl else "default layout", str(d)[6:]): Run(make, a.bs, cl, d)
-        for (name, make), cl, d in itertools.product(
-            (("UNet2DModel", peer), ("genda", ours)), (False, True), sorted(dtypes, key=str)
-        )
-    }
-    for i in range(a.steps + 2):
-        for r in runs.values():
-            r.step()
-    rate = {k: a.bs / statistics.median(r.times[2:]) for k, r in runs.items()}
-    for k, v in sorted(rate.items(), key=lambda kv: -kv[1]):
-        spread = runs[k].times[2:]
+    assert abs(more_parameters) < 0.05, "the two networks must be of one size"
+    assert abs(more_flops) < 0.05, "the two networks must be of one size"
+
+
+def dtypes():
+    "What to compare: half precisions only where the processor has a fast one."
+    if fast_dtype("cpu") == torch.float32:
+        return [torch.float32]
+    return sorted({torch.float32, torch.bfloat16, fast_dtype("cpu")}, key=str)
+
+
+def candidates(bs):
+    "(network, layout, dtype) -> its run."
+    runs = {}
+    for name, channels_last, dtype in itertools.product(NETWORKS, (False, True), dtypes()):
+        layout = "channels last" if channels_last else "default layout"
+        key = name, layout, str(dtype)[6:]
+        runs[key] = Run(NETWORKS[name], bs, channels_last, dtype)
+    return runs
+
+
+def report(rate, runs, flops):
+    "Print the table; training costs three forward passes."
+    for key, images in sorted(rate.items(), key=lambda item: -item[1]):
+        gflops = 3 * flops[key[0]] * images / 1e9
+        seconds = runs[key].counted()
         print(
-            f"{' '.join(k):45} {v:6.1f} images/s   {3 * (f1 if k[0] != 'genda' else f2) * v / 1e9:5.0f} GFLOP/s   step {min(spread):.2f} to {max(spread):.2f} s"
+            f"{' '.join(key):45} {images:6.1f} images/s   {gflops:5.0f} GFLOP/s   "
+            f"step {min(seconds):.2f} to {max(seconds):.2f} s"
         )
-    default, best_peer = (
-        rate["UNet2DModel", "default layout", "float32"],
-        max(v for k, v in rate.items() if k[0] != "genda"),
-    )
-    best = max(v for k, v in rate.items() if k[0] == "genda")
+
+
+def best_of(rate, network):
+    return max(images for (name, _, _), images in rate.items() if name == network)
+
+
+def main():
+    a = options()
+    torch.set_num_threads(a.threads)
+    parameters = {}
+    flops = {}
+    for name, make in NETWORKS.items():
+        parameters[name], flops[name] = size(make)
+    same_size(parameters, flops)
+    runs = candidates(a.bs)
+    for _ in range(WARM_UP + a.steps):
+        for run in runs.values():
+            run.step()
+    rate = {key: a.bs / statistics.median(run.counted()) for key, run in runs.items()}
+    report(rate, runs, flops)
+    default = rate["UNet2DModel", "default layout", "float32"]
+    best_peer = best_of(rate, "UNet2DModel")
+    best = best_of(rate, "genda")
     print(
-        f"genda at its best / UNet2DModel by default {best / default:.2f}, at its best {best / best_peer:.2f}"
+        f"genda at its best / UNet2DModel by default {best / default:.2f}, "
+        f"at its best {best / best_peer:.2f}"
+    )
+    figures = dict(
+        images_per_second={" ".join(key): round(images, 2) for key, images in rate.items()},
+        over_default=round(best / default, 3),
+        over_best=round(best / best_peer, 3),
+        parameters=dict(peer=parameters["UNet2DModel"], genda=parameters["genda"]),
+        forward_flops=dict(peer=flops["UNet2DModel"], genda=flops["genda"]),
+        bs=a.bs,
+        steps=a.steps,
+        **circumstances(),
     )
     out = settings().results / "bench_train.json"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(
-        json.dumps(
-            dict(
-                images_per_second={" ".join(k): round(v, 2) for k, v in rate.items()},
-                over_default=round(best / default, 3),
-                over_best=round(best / best_peer, 3),
-                parameters=dict(peer=p1, genda=p2),
-                forward_flops=dict(peer=f1, genda=f2),
-                bs=a.bs,
-                steps=a.steps,
-                **circumstances(),
-            ),
-            indent=1,
-        )
-        + "\n"
-    )
+    out.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"Pages of the reference, made from the exported modules: signatures, comments behind parameters, links to definitions."
+"Pages of the reference, made from the exported modules and the comments behind parameters."
 
 import ast
 import re
@@ -23,7 +23,7 @@ def source(module):
 
 
 def patched(node):
-    "The class that a function is added to by fastcore's `patch`, and what `patch` was told; nothing for other functions."
+    "The class that fastcore's `patch` adds a function to, and what `patch` was told."
     for d in getattr(node, "decorator_list", ()):
         if getattr(d, "id", getattr(getattr(d, "func", None), "id", "")) == "patch":
             return ast.unparse((node.args.posonlyargs + node.args.args)[0].annotation), {
@@ -155,7 +155,7 @@ class Symbols:
                 self.full.add(f"genda.{m}.{name}")
 
     def target(self, text, used):
-        "The full name that a piece of code in prose means, or None; a bare lower-case word only where the page itself uses it."
+        "The full name that a piece of code in prose means, or None; a bare word only if `used` here."
         name = re.sub(r"\(.*", "", text)
         if name.startswith("genda."):
             return (
@@ -169,7 +169,7 @@ class Symbols:
         return f"genda.{self.names[name]}.{name}"
 
     def link(self, text, used=(), own=None):
-        "Markdown with the first mention of each symbol in a paragraph linked to its definition; headings, code and links stay as they are."
+        "Markdown with the first mention of each symbol in a paragraph linked to its definition."
         out, fence, seen = [], None, set()
 
         def put(m):

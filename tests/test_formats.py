@@ -1,4 +1,4 @@
-"A small file in each published format loads exactly; a damaged one is named and refused, and nothing is left half-written."
+"A small file in each published format loads exactly; a damaged one is refused, nothing left over."
 
 import bz2
 import gzip
@@ -6,141 +6,170 @@ import hashlib
 import io
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+import test_data_faults
 import torch
 from PIL import Image
 from scipy.io import savemat
-from test_data_faults import FILES, idx  # the server is a fixture
+from test_data_faults import FILES, PROXIES, SETTINGS, idx
 from torchvision import datasets as tv
 
 from genda import data, files, photos
-from genda.settings import settings
-from genda.data.downloads import DataError
 from genda.data.archives import members, plain_pickle, read_batches
+from genda.data.downloads import DataError
+from genda.settings import settings
 
 rng = np.random.RandomState(0)
+server = test_data_faults.server  # a fixture
 
 
 def noise(*shape):
     return rng.randint(0, 256, shape).astype(np.uint8)
 
 
-def encoded(a, kind="PNG"):
-    b = io.BytesIO()
-    Image.fromarray(a).save(b, kind, quality=95)
-    return b.getvalue()
+def encoded(pixels, kind="PNG"):
+    "An array as the bytes of an image file."
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, quality=95)
+    return file.getvalue()
 
 
-def decoded(b):
-    return np.asarray(Image.open(io.BytesIO(b)))
+def decoded(content):
+    return np.asarray(Image.open(io.BytesIO(content)))
 
 
 def hwc(x):
+    "A batch of images with the channels last, as an array."
     return x.permute(0, 2, 3, 1).numpy()
 
 
 def by_bytes(x, y):
-    return {a.tobytes(): np.asarray(k).tolist() for a, k in zip(hwc(x), y)}
+    "The bytes of each image -> its label."
+    return {image.tobytes(): np.asarray(label).tolist() for image, label in zip(hwc(x), y)}
 
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    "An empty GENDA_DATA folder; whatever a test does, nothing in it is changed and no half file appears beside it."
-    (tmp_path / "settings.ini").write_text(
-        "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 42\nbudget = smoke\n[smoke]\n"
-    )
+    "An empty GENDA_DATA folder; whatever a test does, no half file appears beside it."
+    (tmp_path / "settings.ini").write_text(SETTINGS)
     own = tmp_path / "own"
     own.mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENDA_DATA", str(own))
-    for k in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(k, raising=False)
-    for k, v in dict(tries=1, timeout=1, pause=0).items():
-        monkeypatch.setitem(files.NET, k, v)
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in dict(tries=1, timeout=1, pause=0).items():
+        monkeypatch.setitem(files.NET, name, value)
     yield own
     assert not list(tmp_path.rglob("*.part"))
 
 
 def put(path, content):
+    "Write a file; its path."
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
 
 
+def put_all(folder, content):
+    "Write the files of a dictionary name -> bytes."
+    for name, file in content.items():
+        put(folder / name, file)
+
+
 def zipped(path, content):
-    with zipfile.ZipFile(path, "w") as z:
-        for n, b in content.items():
-            z.writestr(n, b)
+    "Write a zip of the files of a dictionary name -> bytes; its path."
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in content.items():
+            archive.writestr(name, file)
     return path
 
 
-def refuses(own, said, name, split="train", **options):
-    "Loading raises DataError with the words `said`; no file appears, disappears or changes."
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
-    def look():
-        return {p: p.read_bytes() for p in own.parent.rglob("*") if p.is_file()}
 
-    before = look()
-    with pytest.raises(DataError, match=said):
+def refuses(own, message, name, split="train", **options):
+    "Loading raises DataError with `message`; no file appears, disappears or changes."
+    before = contents(own.parent)
+    with pytest.raises(DataError, match=message):
         data.load_raw(name, split, **options)
-    assert look() == before
+    assert contents(own.parent) == before
 
 
 # idx
 
 
+def unzipped_idx(a):
+    return gzip.decompress(idx(a))
+
+
 def put_idx(own, images, labels):
-    for kind, b in (("images-idx3", images), ("labels-idx1", labels)):
-        put(own / "MNIST" / "raw" / f"t10k-{kind}-ubyte", b)
+    "Write the two test files of MNIST."
+    put(own / "MNIST" / "raw" / "t10k-images-idx3-ubyte", images)
+    put(own / "MNIST" / "raw" / "t10k-labels-idx1-ubyte", labels)
+
+
+def put_mnist(own, **sizes):
+    "Write MNIST's zipped files with random images; part -> how many."
+    for part, n in sizes.items():
+        raw = own / "MNIST" / "raw"
+        put(raw / f"{part}-images-idx3-ubyte.gz", idx(noise(n, 28, 28)))
+        put(raw / f"{part}-labels-idx1-ubyte.gz", idx(np.arange(n) % 10))
 
 
 def test_idx(own):
-    x = noise(7, 28, 28)
-    put_idx(own, *[gzip.decompress(idx(a)) for a in (x, np.arange(7))])
-    got, y = data.load_raw("mnist", "test")
-    assert (got[:, 0].numpy() == x).all() and y.tolist() == list(range(7))
+    images = noise(7, 28, 28)
+    put_idx(own, unzipped_idx(images), unzipped_idx(np.arange(7)))
+    x, y = data.load_raw("mnist", "test")
+    assert (x[:, 0].numpy() == images).all()
+    assert y.tolist() == list(range(7))
 
 
 @pytest.mark.parametrize(
-    "spoil, said",
+    "spoil, message",
     [
-        (lambda b: b"\1" + b[1:], "images-idx3-ubyte is damaged"),
-        (lambda b: b[:-9], "images-idx3-ubyte is damaged"),
-        (lambda b: b[:7], "is damaged"),
-        (lambda b: gzip.decompress(idx(noise(6, 28, 28))), "7 labels for 6 images"),
+        (lambda content: b"\1" + content[1:], "images-idx3-ubyte is damaged"),
+        (lambda content: content[:-9], "images-idx3-ubyte is damaged"),
+        (lambda content: content[:7], "is damaged"),
+        (lambda content: unzipped_idx(noise(6, 28, 28)), "7 labels for 6 images"),
     ],
 )
-def test_damaged_idx(own, spoil, said):
-    images, labels = [gzip.decompress(idx(a)) for a in (noise(7, 28, 28), np.arange(7))]
-    put_idx(own, spoil(images), labels)
-    refuses(own, said, "mnist", "test")
+def test_damaged_idx(own, spoil, message):
+    put_idx(own, spoil(unzipped_idx(noise(7, 28, 28))), unzipped_idx(np.arange(7)))
+    refuses(own, message, "mnist", "test")
 
 
 # libsvm text in bz2
 
 
-def libsvm(x, y):
-    return "".join(
-        f"{k + 1} {' '.join(f'{i + 1}:{v / 127.5 - 1:.7f}' for i, v in enumerate(a.flat))} \n"
-        for a, k in zip(x, y)
-    ).encode()
+def libsvm(images, labels):
+    "Images and labels as libsvm's text."
+    lines = []
+    for image, label in zip(images, labels):
+        pixels = [f"{i + 1}:{v / 127.5 - 1:.7f}" for i, v in enumerate(image.flat)]
+        lines.append(f"{label + 1} {' '.join(pixels)} \n")
+    return "".join(lines).encode()
 
 
 def test_usps(own):
-    x, y = noise(8, 16, 16), np.arange(8)
-    put(own / "usps.t.bz2", bz2.compress(libsvm(x, y)))
-    got, labels = data.load_raw("usps", "test", size=16)
-    assert (
-        labels.tolist() == y.tolist() and np.abs(got[:, 0].numpy().astype(int) - x).max() <= 1
-    )  # torchvision cuts off where it could round
+    images = noise(8, 16, 16)
+    labels = np.arange(8)
+    put(own / "usps.t.bz2", bz2.compress(libsvm(images, labels)))
+    x, y = data.load_raw("usps", "test", size=16)
+    assert y.tolist() == labels.tolist()
+    difference = np.abs(x[:, 0].numpy().astype(int) - images)
+    assert difference.max() <= 1, "torchvision cuts off where it could round"
 
 
 @pytest.mark.parametrize(
@@ -161,25 +190,16 @@ def test_damaged_usps(own, content):
 
 
 def test_svhn(own):
-    x = noise(32, 32, 3, 10)
-    savemat(own / "test_32x32.mat", dict(X=x, y=np.arange(1, 11, dtype=np.uint8)[:, None]))
-    got, y = data.load_raw("svhn", "test")
-    assert (got.numpy() == x.transpose(3, 2, 0, 1)).all() and y.tolist() == [
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        7,
-        8,
-        9,
-        0,
-    ]
+    images = noise(32, 32, 3, 10)
+    labels = np.arange(1, 11, dtype=np.uint8)[:, None]
+    savemat(own / "test_32x32.mat", dict(X=images, y=labels))
+    x, y = data.load_raw("svhn", "test")
+    assert (x.numpy() == images.transpose(3, 2, 0, 1)).all()
+    assert y.tolist() == [*range(1, 10), 0]
 
 
 @pytest.mark.parametrize(
-    "what",
+    "arrays",
     [
         dict(X=noise(32, 32, 3, 4)),
         dict(X=noise(32, 32, 3, 4), y=np.ones((5, 1))),
@@ -188,10 +208,10 @@ def test_svhn(own):
         None,
     ],
 )
-def test_damaged_svhn(own, what):
+def test_damaged_svhn(own, arrays):
     path = own / "test_32x32.mat"
-    savemat(path, what or dict(X=noise(32, 32, 3, 4), y=np.ones((4, 1))))
-    if what is None:
+    savemat(path, arrays or dict(X=noise(32, 32, 3, 4), y=np.ones((4, 1))))
+    if arrays is None:
         path.write_bytes(path.read_bytes()[:5000])
     refuses(own, "test_32x32.mat is damaged", "svhn", "test")
 
@@ -199,82 +219,85 @@ def test_damaged_svhn(own, what):
 # pickled batches, as Python 2 wrote them
 
 
-def python2(v):
-    "A value as Python 2's pickle wrote it, protocol 2: text and bytes are one type, arrays are built by numpy.core."
-    if isinstance(v, str):
-        v = v.encode()
-    if isinstance(v, bytes):
-        return b"T" + struct.pack("<i", len(v)) + v
-    if isinstance(v, int):
-        return b"J" + struct.pack("<i", v)
-    if isinstance(v, list):
-        return b"](" + b"".join(map(python2, v)) + b"e"
-    if isinstance(v, dict):
-        return b"}(" + b"".join(python2(k) + python2(w) for k, w in v.items()) + b"u"
-    dtype = (
-        b"cnumpy\ndtype\n("
-        + python2("u1")
-        + b"K\0K\1tR(K\3"
-        + python2("|")
-        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
-    )
-    return (
-        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\0t"
-        + python2("b")
-        + b"tR(K\1("
-        + b"".join(map(python2, v.shape))
-        + b"t"
-        + dtype
-        + b"\x89"
-        + python2(v.tobytes())
-        + b"tb"
-    )
+def python2(value):
+    """A value as Python 2's pickle wrote it, protocol 2.
+
+    Text and bytes are one type, arrays are built by numpy.core.
+    """
+    if isinstance(value, str):
+        value = value.encode()
+    if isinstance(value, bytes):
+        return b"T" + struct.pack("<i", len(value)) + value
+    if isinstance(value, int):
+        return b"J" + struct.pack("<i", value)
+    if isinstance(value, list):
+        return b"](" + b"".join(map(python2, value)) + b"e"
+    if isinstance(value, dict):
+        items = [python2(k) + python2(v) for k, v in value.items()]
+        return b"}(" + b"".join(items) + b"u"
+    return python2_array(value)
 
 
-def batch(x, y, key="labels"):
-    return (
-        b"\x80\2"
-        + python2(
-            {
-                "batch_label": "a batch",
-                key: y,
-                "data": x.reshape(len(x), -1),
-                "filenames": ["x.png"] * len(x),
-            }
-        )
-        + b"."
-    )
+def python2_array(a):
+    "An array of bytes as Python 2's pickle wrote it."
+    dtype = b"cnumpy\ndtype\n(" + python2("u1") + b"K\0K\1tR(K\3" + python2("|")
+    dtype += b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\0t" + python2("b")
+    shape = b"tR(K\1(" + b"".join(map(python2, a.shape)) + b"t"
+    return made + shape + dtype + b"\x89" + python2(a.tobytes()) + b"tb"
+
+
+def python2_pickle(value):
+    return b"\x80\2" + python2(value) + b"."
+
+
+def batch(images, labels, key="labels"):
+    "A file of CIFAR."
+    content = {
+        "batch_label": "a batch",
+        key: labels,
+        "data": images.reshape(len(images), -1),
+        "filenames": ["x.png"] * len(images),
+    }
+    return python2_pickle(content)
 
 
 def test_the_python_2_form_is_what_pickle_reads():
-    x = noise(3, 3072)
-    d = pickle.loads(batch(x, [1, 2, 3]), encoding="latin1")
-    assert (d["data"] == x).all() and d["labels"] == [1, 2, 3] and d["batch_label"] == "a batch"
+    images = noise(3, 3072)
+    read = pickle.loads(batch(images, [1, 2, 3]), encoding="latin1")
+    assert (read["data"] == images).all()
+    assert read["labels"] == [1, 2, 3]
+    assert read["batch_label"] == "a batch"
+
+
+def cifar_part(names, key, classes):
+    "Files of one part of a small CIFAR; its images and labels."
+    content = {}
+    images = []
+    labels = []
+    for name in names:
+        images.append(noise(12, 3, 32, 32))
+        labels.append(rng.permutation(np.arange(12) % classes))
+        content[name] = batch(images[-1], labels[-1].tolist(), key)
+    return content, (np.concatenate(images), np.concatenate(labels).tolist())
 
 
 def cifar(cls, key, classes):
     "Files of a small CIFAR, and its images and labels: training, test."
-    parts = [
-        [
-            (f, noise(12, 3, 32, 32), rng.permutation(np.arange(12) % classes).tolist())
-            for f, _ in part
-        ]
-        for part in (cls.train_list, cls.test_list)
-    ]
-    content = {f: batch(x, y, key) for part in parts for f, x, y in part}
-    return content, [
-        (np.concatenate([x for _, x, _ in p]), sum((y for *_, y in p), [])) for p in parts
-    ]
+    train, train_arrays = cifar_part([name for name, _ in cls.train_list], key, classes)
+    test, test_arrays = cifar_part([name for name, _ in cls.test_list], key, classes)
+    return train | test, (train_arrays, test_arrays)
 
 
 def tar_gz(content, folder):
-    b = io.BytesIO()
-    with tarfile.open(fileobj=b, mode="w:gz") as t:
-        for n in sorted(content, reverse=True):
-            i = tarfile.TarInfo(f"{folder}/{n}")
-            i.size = len(content[n])
-            t.addfile(i, io.BytesIO(content[n]))
-    return b.getvalue()
+    "The bytes of an archive of files in a folder."
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name in sorted(content, reverse=True):
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(content[name])
+            archive.addfile(member, io.BytesIO(content[name]))
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -284,18 +307,17 @@ def tar_gz(content, folder):
 def test_cifar(own, name, cls, key, packed):
     content, (train, test) = cifar(cls, key, data.SETS[name].classes)
     if packed:
-        put(own / cls.filename, tar_gz(content, cls.base_folder))
+        path = put(own / cls.filename, tar_gz(content, cls.base_folder))
     else:
-        [put(own / cls.base_folder / f, b) for f, b in content.items()]
+        path = own / cls.base_folder
+        put_all(path, content)
     assert data.ready(name)
     x, y = data.load_raw(name, "test")
-    assert (x.numpy() == test[0]).all() and y.tolist() == test[1]
-    x, y = read_batches(
-        own / (cls.filename if packed else cls.base_folder), [f for f, _ in cls.train_list], 100
-    )
-    assert (x == train[0]).all() and y.tolist() == train[
-        1
-    ]  # in the order asked for, not in the archive's
+    assert (x.numpy() == test[0]).all()
+    assert y.tolist() == test[1]
+    x, y = read_batches(path, [file for file, _ in cls.train_list], 100)
+    assert (x == train[0]).all(), "in the order of the list, not in the archive's"
+    assert y.tolist() == train[1]
     x, y = data.load_raw(name, "train+valid")
     assert by_bytes(x, y) == {a.transpose(1, 2, 0).tobytes(): k for a, k in zip(*train)}
 
@@ -303,21 +325,26 @@ def test_cifar(own, name, cls, key, packed):
 def test_cifar_is_what_torchvision_reads(own, monkeypatch):
     content, _ = cifar(tv.CIFAR10, "labels", 10)
     content["batches.meta"] = pickle.dumps({"label_names": data.SETS["cifar10"].names})
-    for f, b in content.items():
-        put(own / tv.CIFAR10.base_folder / f, b)
-    monkeypatch.setattr(tv.cifar, "check_integrity", lambda *a: True)
+    put_all(own / tv.CIFAR10.base_folder, content)
+    monkeypatch.setattr(tv.cifar, "check_integrity", lambda *args: True)
     theirs = tv.CIFAR10(own, train=False)
     x, y = data.load_raw("cifar10", "test")
-    assert (theirs.data == hwc(x)).all() and theirs.targets == y.tolist()
+    assert (theirs.data == hwc(x)).all()
+    assert theirs.targets == y.tolist()
 
 
 class Trick:
+    "When it is unpickled it leaves a file."
+
     def __reduce__(self):
         return Path.touch, (Path("ran"),)
 
 
+OBJECTS = np.array([Trick()], object)
+
+
 @pytest.mark.parametrize(
-    "content, said",
+    "content, message",
     [
         (pickle.dumps(Trick(), 2), "asks for"),
         (pickle.dumps({"data": Trick(), "labels": [1]}, 4), "asks for"),
@@ -330,31 +357,35 @@ class Trick:
         (batch(noise(4, 3072), [1, 2, 3]), "3 labels"),
         (batch(noise(4, 3071), [1, 2, 3, 4]), "3071"),
         (batch(noise(4, 3072), [1, 2, 3, 10]), "labels from 0 to 9"),
-        (b"\x80\2" + python2({"data": "text", "labels": [1]}) + b".", "AttributeError"),
+        (python2_pickle({"data": "text", "labels": [1]}), "AttributeError"),
         (
-            pickle.dumps({"data": np.array([Trick()], object), "labels": [1]}, 2),
+            pickle.dumps({"data": OBJECTS, "labels": [1]}, 2),
             "asks for|something else than bytes",
         ),
         (b"nothing of the kind", "UnpicklingError"),
     ],
 )
-def test_damaged_or_malicious_batches(own, content, said):
+def test_damaged_or_malicious_batches(own, content, message):
     put(own / tv.CIFAR10.base_folder / "test_batch", content)
-    refuses(own, f"(?s)cifar-10-batches-py.*test_batch.*({said})", "cifar10", "test")
+    refuses(own, f"(?s)cifar-10-batches-py.*test_batch.*({message})", "cifar10", "test")
     assert not Path("ran").exists()
 
 
-def test_the_plain_reader_calls_nothing_even_when_numpy_is_asked_for():
-    for content in (
+@pytest.mark.parametrize(
+    "content",
+    [
         b"\x80\2cnumpy\nndarray\n(K\5tR.",
         b"\x80\2cnumpy\ndtype\nU\1Ob.",
         b"\x80\2cnumpy.core.multiarray\n_reconstruct\n.",
-    ):
-        try:
-            v = plain_pickle(content)
-        except Exception:
-            continue
-        assert not isinstance(v, (np.ndarray, np.dtype)) and v is not np.ndarray
+    ],
+)
+def test_the_plain_reader_calls_nothing_even_of_numpy(content):
+    try:
+        value = plain_pickle(content)
+    except Exception:
+        return
+    assert not isinstance(value, (np.ndarray, np.dtype))
+    assert value is not np.ndarray
 
 
 def test_missing_batches_are_named(own):
@@ -364,7 +395,8 @@ def test_missing_batches_are_named(own):
 
 def test_a_pickle_in_an_npz_is_refused(own):
     np.savez(own / "mnistm.npz", x_test=noise(1, 28, 28, 3), y_test=np.array([Trick()]))
-    refuses(own, "mnistm.npz cannot be read.*allow_pickle", "mnistm", "test", published=True)
+    message = "mnistm.npz cannot be read.*allow_pickle"
+    refuses(own, message, "mnistm", "test", published=True)
     assert not Path("ran").exists()
 
 
@@ -373,402 +405,436 @@ def test_a_pickle_in_an_npz_is_refused(own):
 
 @pytest.fixture(autouse=True)
 def served():
-    "What a test lets the server serve is gone after it: other files of tests count what is served."
+    "What a test lets the server serve is gone after it: other tests count what is served."
     kept = dict(FILES)
     yield
     FILES.clear()
     FILES.update(kept)
 
 
+def md5(content):
+    return hashlib.md5(content).hexdigest()
+
+
+def files_in(folder):
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
 def test_cifar_is_fetched_and_a_corrupt_archive_leaves_nothing(own, server, monkeypatch):
     content, (_, test) = cifar(tv.CIFAR10, "labels", 10)
     FILES["cifar.tar.gz"] = tar_gz(content, tv.CIFAR10.base_folder)
-    monkeypatch.setattr(tv.CIFAR10, "tgz_md5", hashlib.md5(FILES["cifar.tar.gz"]).hexdigest())
-    for how in ("truncate", "corrupt", "404", "ok"):
-        monkeypatch.setattr(
-            tv.CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/{how}/cifar.tar.gz"
-        )
-        if how != "ok":
-            with pytest.raises(DataError, match=f"/{how}/cifar.tar.gz(.|\n)*load\\('mnistm'\\)"):
-                data.load_raw("cifar10", "test")
-            assert not [p for p in settings().data.rglob("*") if p.is_file()]
-    x, y = data.load_raw("cifar10", "test")
-    assert (x.numpy() == test[0]).all() and data.ready("cifar10")
-    assert sorted(p.name for p in settings().data.iterdir()) == [
-        "cache",
-        tv.CIFAR10.filename,
-    ]  # read where it lies, not unpacked
+    monkeypatch.setattr(tv.CIFAR10, "tgz_md5", md5(FILES["cifar.tar.gz"]))
+    base = f"http://127.0.0.1:{server.server_port}"
+    for behaviour in ("truncate", "corrupt", "404"):
+        monkeypatch.setattr(tv.CIFAR10, "url", f"{base}/{behaviour}/cifar.tar.gz")
+        message = rf"/{behaviour}/cifar.tar.gz(.|\n)*load\('mnistm'\)"
+        with pytest.raises(DataError, match=message):
+            data.load_raw("cifar10", "test")
+        assert not files_in(settings().data)
+    monkeypatch.setattr(tv.CIFAR10, "url", f"{base}/ok/cifar.tar.gz")
+    x, _ = data.load_raw("cifar10", "test")
+    assert (x.numpy() == test[0]).all()
+    assert data.ready("cifar10")
+    # The archive is read where it lies, not unpacked.
+    assert sorted(p.name for p in settings().data.iterdir()) == ["cache", tv.CIFAR10.filename]
 
 
 def test_an_archive_of_ours_that_broke_is_removed_and_fetched_anew(own):
     path = put(settings().data / tv.CIFAR10.filename, tar_gz({"x": b"x"}, "y")[:-8])
-    with pytest.raises(DataError, match="damaged(.|\n)*It was removed"):
+    with pytest.raises(DataError, match=r"damaged(.|\n)*It was removed"):
         data.load_raw("cifar10", "test")
     assert not path.exists()
 
 
 def test_svhn_is_fetched(own, server, monkeypatch):
-    b = io.BytesIO()
-    savemat(b, dict(X=noise(32, 32, 3, 10), y=np.arange(1, 11)[:, None]))
-    FILES["svhn.mat"] = b.getvalue()
-    entry = [
-        f"http://127.0.0.1:{server.server_port}/ok/svhn.mat",
-        "test_32x32.mat",
-        hashlib.md5(b.getvalue()).hexdigest(),
-    ]
+    file = io.BytesIO()
+    savemat(file, dict(X=noise(32, 32, 3, 10), y=np.arange(1, 11)[:, None]))
+    FILES["svhn.mat"] = file.getvalue()
+    url = f"http://127.0.0.1:{server.server_port}/ok/svhn.mat"
+    entry = [url, "test_32x32.mat", md5(FILES["svhn.mat"])]
     monkeypatch.setitem(tv.SVHN.split_list, "test", entry)
-    assert (
-        len(data.load_raw("svhn", "test")[1]) == 10
-        and (settings().data / "test_32x32.mat").is_file()
-    )
+    _, y = data.load_raw("svhn", "test")
+    assert len(y) == 10
+    assert (settings().data / "test_32x32.mat").is_file()
 
 
 def test_celeba_is_fetched_or_says_how_to_place_it(own, server, monkeypatch, celeba):
-    FILES.update({n: b for n, b in celeba.files.items() if "/" not in n})
-    FILES["img_align_celeba.zip"] = zipped(
-        own.parent / "z.zip", {n: b for n, b in celeba.files.items() if "/" in n}
-    ).read_bytes()
+    FILES.update(celeba.texts)
+    FILES["img_align_celeba.zip"] = zipped(own.parent / "z.zip", celeba.pictures).read_bytes()
     names = ("img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt")
-    monkeypatch.setattr(
-        tv.CelebA, "file_list", [(n, hashlib.md5(FILES[n]).hexdigest(), n) for n in names]
-    )
-    monkeypatch.setattr(photos, "_DRIVE", f"http://127.0.0.1:{server.server_port}/corrupt/")
-    with pytest.raises(DataError) as e:
+    monkeypatch.setattr(tv.CelebA, "file_list", [(n, md5(FILES[n]), n) for n in names])
+    base = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(photos, "_DRIVE", f"{base}/corrupt/")
+    with pytest.raises(DataError) as error:
         data.load_raw("celeba", "valid")
-    assert (
-        all(n in str(e.value) for n in names)
-        and str(settings().data / "celeba") in str(e.value)
-        and "By hand" in str(e.value)
-    )
-    assert not [p for p in settings().data.rglob("*") if p.is_file()] and not data.ready("celeba")
-    monkeypatch.setattr(photos, "_DRIVE", f"http://127.0.0.1:{server.server_port}/ok/")
-    x, y = data.load_raw("celeba", "valid")
-    assert (y.numpy() == celeba.attr[12:16]).all() and data.ready("celeba")
+    text = str(error.value)
+    assert all(name in text for name in names)
+    assert str(settings().data / "celeba") in text
+    assert "By hand" in text
+    assert not files_in(settings().data)
+    assert not data.ready("celeba")
+    monkeypatch.setattr(photos, "_DRIVE", f"{base}/ok/")
+    _, y = data.load_raw("celeba", "valid")
+    assert (y.numpy() == celeba.attr[12:16]).all()
+    assert data.ready("celeba")
 
 
 # CelebA
 
 
+@dataclass
 class Celeba:
-    pass
+    "Twenty aligned images and the two text files, in the published form; what they should give."
+
+    attr: np.ndarray  # 0 or 1, a row per image
+    names: list  # of the image files
+    images: list  # their bytes
+    files: dict = field(default_factory=dict)  # name -> bytes, of pictures and texts
+
+    @property
+    def pictures(self):
+        return {name: file for name, file in self.files.items() if "/" in name}
+
+    @property
+    def texts(self):
+        return {name: file for name, file in self.files.items() if "/" not in name}
+
+
+def aligned_face():
+    smooth = Image.fromarray(noise(7, 6, 3)).resize((178, 218))
+    return encoded(np.asarray(smooth), "JPEG")
+
+
+def attribute_row(name, values):
+    "A line of list_attr_celeba.txt."
+    return f"{name}  " + " ".join(f"{2 * v - 1:2d}" for v in values)
 
 
 @pytest.fixture
 def celeba():
-    "Twenty aligned images and the two text files, in the published form; what they should give."
-    c = Celeba()
-    c.attr = rng.randint(0, 2, (20, 40))
-    c.names = [f"{i + 1:06d}.jpg" for i in range(20)]
-    c.images = [
-        encoded(np.asarray(Image.fromarray(noise(7, 6, 3)).resize((178, 218))), "JPEG")
-        for _ in range(20)
-    ]
-    rows = [f"{n}  " + " ".join(f"{2 * v - 1:2d}" for v in a) for n, a in zip(c.names, c.attr)]
-    c.files = {f"img_align_celeba/{n}": b for n, b in zip(c.names, c.images)} | {
-        "list_attr_celeba.txt": "\n".join(
-            ["20", " ".join(data.SETS["celeba"].names) + " ", *rows, ""]
-        ).encode(),
-        "list_eval_partition.txt": "".join(
-            f"{n} {(i >= 12) + (i >= 16)}\n" for i, n in enumerate(c.names)
-        ).encode(),
-    }
-    return c
+    made = Celeba(
+        attr=rng.randint(0, 2, (20, 40)),
+        names=[f"{i + 1:06d}.jpg" for i in range(20)],
+        images=[aligned_face() for _ in range(20)],
+    )
+    for name, image in zip(made.names, made.images):
+        made.files[f"img_align_celeba/{name}"] = image
+    head = " ".join(data.SETS["celeba"].names) + " "
+    rows = [attribute_row(name, values) for name, values in zip(made.names, made.attr)]
+    made.files["list_attr_celeba.txt"] = "\n".join(["20", head, *rows, ""]).encode()
+    parts = [f"{name} {(i >= 12) + (i >= 16)}\n" for i, name in enumerate(made.names)]
+    made.files["list_eval_partition.txt"] = "".join(parts).encode()
+    return made
 
 
-def cut(b, l=19, t=39, side=140):
-    return torch.as_tensor(decoded(b)[t : t + side, l : l + side].copy()).permute(2, 0, 1)
+def cut(content, left=19, top=39, side=140):
+    "The square of an image file that a loaded face shows."
+    pixels = decoded(content)[top : top + side, left : left + side]
+    return torch.as_tensor(pixels.copy()).permute(2, 0, 1)
 
 
-@pytest.mark.parametrize("how", ["folder", "zip", "beside"])
-def test_celeba(own, celeba, how):
-    for n, b in celeba.files.items():
-        put(own / "celeba" / (n.split("/")[-1] if how == "beside" else n), b)
-    if how == "zip":
-        zipped(
-            own / "celeba" / "img_align_celeba.zip",
-            {n: b for n, b in celeba.files.items() if "/" in n},
-        )
-        for p in (own / "celeba" / "img_align_celeba").iterdir():
-            p.unlink()
-        (own / "celeba" / "img_align_celeba").rmdir()
-    for split, part in dict(train=slice(0, 12), valid=slice(12, 16), test=slice(16, 20)).items():
+def put_celeba(folder, celeba, layout):
+    "Write the files as published, with the pictures in a zip, or all in one folder."
+    if layout == "folder":
+        put_all(folder, celeba.files)
+    if layout == "beside":
+        put_all(folder, {name.split("/")[-1]: file for name, file in celeba.files.items()})
+    if layout == "zip":
+        put_all(folder, celeba.texts)
+        zipped(folder / "img_align_celeba.zip", celeba.pictures)
+
+
+@pytest.mark.parametrize("layout", ["folder", "zip", "beside"])
+def test_celeba(own, celeba, layout):
+    put_celeba(own / "celeba", celeba, layout)
+    parts = dict(train=slice(0, 12), valid=slice(12, 16), test=slice(16, 20))
+    for split, part in parts.items():
         x, y = data.load_raw("celeba", split, size=140)
-        assert (y.numpy() == celeba.attr[part]).all() and torch.equal(
-            x, torch.stack([cut(b) for b in celeba.images[part]])
-        )
+        assert (y.numpy() == celeba.attr[part]).all()
+        assert torch.equal(x, torch.stack([cut(image) for image in celeba.images[part]]))
     x, _ = data.load_raw("celeba", "test", size=128, crop="ddim")
-    assert torch.equal(x, torch.stack([cut(b, 25, 57, 128) for b in celeba.images[16:]]))
-    assert data.load_raw("celeba", "test")[0].shape == (4, 3, 64, 64) and data.load_raw(
-        "celeba", "test", size=32
-    )[0].shape == (4, 3, 32, 32)
+    faces = [cut(image, 25, 57, 128) for image in celeba.images[16:]]
+    assert torch.equal(x, torch.stack(faces))
+    assert data.load_raw("celeba", "test")[0].shape == (4, 3, 64, 64)
+    assert data.load_raw("celeba", "test", size=32)[0].shape == (4, 3, 32, 32)
 
 
 def test_celeba_is_what_torchvision_reads(own, celeba, monkeypatch):
-    for n, b in celeba.files.items():
-        put(own / "celeba" / n, b)
+    put_all(own / "celeba", celeba.files)
     monkeypatch.setattr(tv.CelebA, "_check_integrity", lambda self: True)
-    for n, head in (
-        ("identity_CelebA", ""),
-        ("list_bbox_celeba", "20\na b c d\n"),
-        ("list_landmarks_align_celeba", "20\na b\n"),
-    ):
-        put(
-            own / "celeba" / f"{n}.txt",
-            (head + "".join(f"{k} 1 1\n" for k in celeba.names)).encode(),
-        )
+    rows = "".join(f"{name} 1 1\n" for name in celeba.names)
+    heads = {
+        "identity_CelebA": "",
+        "list_bbox_celeba": "20\na b c d\n",
+        "list_landmarks_align_celeba": "20\na b\n",
+    }
+    for name, head in heads.items():
+        put(own / "celeba" / f"{name}.txt", (head + rows).encode())
     theirs = tv.CelebA(own, "valid")
     x, y = data.load_raw("celeba", "valid", size=140)
-    assert (
-        torch.equal(torch.stack([t for _, t in theirs]), y)
-        and theirs.attr_names[:40] == data.SETS["celeba"].names
-    )
-    assert all((np.asarray(im)[39:179, 19:159] == a).all() for (im, _), a in zip(theirs, hwc(x)))
+    assert torch.equal(torch.stack([attr for _, attr in theirs]), y)
+    assert theirs.attr_names[:40] == data.SETS["celeba"].names
+    for (image, _), ours in zip(theirs, hwc(x)):
+        assert (np.asarray(image)[39:179, 19:159] == ours).all()
 
 
-def test_celeba_without_parts_is_carved(own, celeba):
-    for n, b in celeba.files.items():
-        if "partition" not in n:
-            put(own / "mine" / n, b)
-    got = {}
+def test_celeba_without_parts_is_split(own, celeba):
+    for name, file in celeba.files.items():
+        if "partition" not in name:
+            put(own / "mine" / name, file)
+    found = {}
     for split in ("train", "valid", "test"):
         part = by_bytes(*data.load_raw("celeba", split, size=140, folder=own / "mine"))
-        assert not set(part) & set(got)
-        got |= part
-    assert got == {
-        hwc(cut(b)[None])[0].tobytes(): a.tolist() for b, a in zip(celeba.images, celeba.attr)
-    }
+        assert not set(part) & set(found)
+        found |= part
+    everything = torch.stack([cut(image) for image in celeba.images])
+    assert found == by_bytes(everything, celeba.attr)
 
 
 def spoil(name, change):
-    return lambda f: f.update({name: change(f[name])})
+    "A function that changes one file of a dictionary name -> bytes."
+
+    def do(content):
+        content[name] = change(content[name])
+
+    return do
+
+
+def replaced(old, new):
+    return lambda content: content.replace(old, new)
+
+
+def one_picture_too_many(content):
+    content["img_align_celeba/000099.jpg"] = content["img_align_celeba/000001.jpg"]
+
+
+ATTR = "list_attr_celeba.txt"
+PARTITION = "list_eval_partition.txt"
+PICTURE = "img_align_celeba/000002.jpg"
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
+        (one_picture_too_many, "000099.jpg has no row in .*list_attr_celeba.txt"),
         (
-            lambda f: f.update({"img_align_celeba/000099.jpg": f["img_align_celeba/000001.jpg"]}),
-            "000099.jpg has no row in .*list_attr_celeba.txt",
-        ),
-        (
-            spoil("list_attr_celeba.txt", lambda b: b.replace(b"000003.jpg", b"000033.jpg")),
+            spoil(ATTR, replaced(b"000003.jpg", b"000033.jpg")),
             "000003.jpg has no row in .*list_attr_celeba.txt",
         ),
         (
-            spoil("list_attr_celeba.txt", lambda b: b"\n".join(b.split(b"\n")[:-2])),
+            spoil(ATTR, lambda content: b"\n".join(content.split(b"\n")[:-2])),
             "announces 20 rows and holds 19",
         ),
+        (spoil(ATTR, replaced(b"000004.jpg  ", b"000004.jpg  1 ")), r"line 6 \(000004.jpg\)"),
+        (spoil(ATTR, replaced(b"000004.jpg  ", b"000004.jpg  0")), r"line 6 \(000004.jpg\)"),
+        (spoil(ATTR, replaced(b"Bald Bangs", b"Bangs Bald")), "line 2 does not hold the 40 names"),
+        (spoil(ATTR, lambda content: b""), "list_attr_celeba.txt: line 2"),
         (
-            spoil("list_attr_celeba.txt", lambda b: b.replace(b"000004.jpg  ", b"000004.jpg  1 ")),
-            r"line 6 \(000004.jpg\)",
-        ),
-        (
-            spoil("list_attr_celeba.txt", lambda b: b.replace(b"000004.jpg  ", b"000004.jpg  0")),
-            r"line 6 \(000004.jpg\)",
-        ),
-        (
-            spoil("list_attr_celeba.txt", lambda b: b.replace(b"Bald Bangs", b"Bangs Bald")),
-            "line 2 does not hold the 40 names",
-        ),
-        (spoil("list_attr_celeba.txt", lambda b: b""), "list_attr_celeba.txt: line 2"),
-        (
-            spoil("list_eval_partition.txt", lambda b: b.replace(b"000005.jpg 0\n", b"")),
+            spoil(PARTITION, replaced(b"000005.jpg 0\n", b"")),
             "000005.jpg has no row in .*list_eval_partition.txt",
         ),
+        (spoil(PARTITION, lambda content: b"\xff\xfe"), "list_eval_partition.txt is no text"),
         (
-            spoil("list_eval_partition.txt", lambda b: b"\xff\xfe"),
-            "list_eval_partition.txt is no text",
-        ),
-        (
-            spoil("list_eval_partition.txt", lambda b: b.replace(b"06.jpg 0", b"06.jpg 7")),
+            spoil(PARTITION, replaced(b"06.jpg 0", b"06.jpg 7")),
             "list_eval_partition.txt: line 6",
         ),
-        (spoil("img_align_celeba/000002.jpg", lambda b: b[:200]), "000002.jpg is no aligned face"),
+        (spoil(PICTURE, lambda content: content[:200]), "000002.jpg is no aligned face"),
         (
-            spoil("img_align_celeba/000002.jpg", lambda b: encoded(noise(200, 200, 3))),
+            spoil(PICTURE, lambda content: encoded(noise(200, 200, 3))),
             "200x200 px: an aligned face is 178x218",
         ),
     ],
 )
-def test_damaged_celeba(own, celeba, change, said):
+def test_damaged_celeba(own, celeba, change, message):
     change(celeba.files)
-    for n, b in celeba.files.items():
-        put(own / "celeba" / n, b)
-    refuses(own, said, "celeba")
+    put_all(own / "celeba", celeba.files)
+    refuses(own, message, "celeba")
 
 
 def test_rows_without_images_are_counted(own, celeba):
-    for n, b in celeba.files.items():
-        if "000002" not in n:
-            put(own / "celeba" / n, b)
+    for name, file in celeba.files.items():
+        if "000002" not in name:
+            put(own / "celeba" / name, file)
     with pytest.warns(UserWarning, match=r"holds 11 of the 12 images \(train\)"):
-        x, y = data.load_raw("celeba")
+        _, y = data.load_raw("celeba")
     assert (y.numpy() == np.delete(celeba.attr[:12], 1, 0)).all()
 
 
-def test_celeba_arrays(own, celeba):
+@pytest.mark.parametrize("no", [0, -1])
+def test_celeba_arrays(own, celeba, no):
+    "Whether an absent attribute is 0 or -1 there."
     x = noise(20, 64, 64, 3)
-    want = {a.tobytes(): k.tolist() for a, k in zip(x, celeba.attr)}
-    for attr in (
-        celeba.attr.astype(np.int8),
-        (2 * celeba.attr - 1).astype(np.int8),
-    ):  # no is 0 or -1
-        np.savez(own / "celeba64.npz", x=x, attr=attr, names=data.SETS["celeba"].names)
-        assert by_bytes(*data.load_raw("celeba", "all")) == want
+    attr = np.where(celeba.attr == 1, 1, no).astype(np.int8)
+    np.savez(own / "celeba64.npz", x=x, attr=attr, names=data.SETS["celeba"].names)
+    expected = {image.tobytes(): values.tolist() for image, values in zip(x, celeba.attr)}
+    assert by_bytes(*data.load_raw("celeba", "all")) == expected
     with pytest.raises(ValueError, match="already cut"):
         data.load_raw("celeba", crop="ddim")
 
 
+def ones(rows, columns=40):
+    return np.ones((rows, columns), int)
+
+
+REVERSED = data.SETS["celeba"].names[::-1]
+
+
 @pytest.mark.parametrize(
-    "what, said",
+    "arrays, message",
     [
         (dict(x=noise(4, 64, 64, 3)), "lacks attr"),
-        (dict(x=noise(4, 64, 64, 3), attr=np.ones((3, 40), int)), "wanted uint8"),
-        (dict(x=noise(4, 64, 64, 3) / 2, attr=np.ones((4, 40), int)), "wanted uint8"),
-        (dict(x=noise(4, 64, 64, 3), attr=np.ones((4, 39), int)), r"wanted \[n, 40\]"),
-        (dict(x=noise(4, 64, 64, 3), attr=np.full((4, 40), 7)), "7 to 7"),
-        (
-            dict(
-                x=noise(4, 64, 64, 3),
-                attr=np.ones((4, 40), int),
-                names=data.SETS["celeba"].names[::-1],
-            ),
-            "in its order",
-        ),
+        (dict(x=noise(4, 64, 64, 3), attr=ones(3)), "wanted uint8"),
+        (dict(x=noise(4, 64, 64, 3) / 2, attr=ones(4)), "wanted uint8"),
+        (dict(x=noise(4, 64, 64, 3), attr=ones(4, 39)), r"wanted \[n, 40\]"),
+        (dict(x=noise(4, 64, 64, 3), attr=7 * ones(4)), "7 to 7"),
+        (dict(x=noise(4, 64, 64, 3), attr=ones(4), names=REVERSED), "in its order"),
     ],
 )
-def test_damaged_celeba_arrays(own, what, said):
-    np.savez(own / "celeba64.npz", **what)
-    refuses(own, said, "celeba")
+def test_damaged_celeba_arrays(own, arrays, message):
+    np.savez(own / "celeba64.npz", **arrays)
+    refuses(own, message, "celeba")
 
 
 # class folders, in a folder or a zip
 
 
 def pacs(side=8):
+    "Files of a small PACS."
+    content = {}
+    for domain in ("photo", "sketch"):
+        for kind in data.SETS["pacs_photo"].names:
+            for i in range(3):
+                content[f"PACS/{domain}/{kind}/{i}.png"] = encoded(noise(side, side, 3))
+    return content
+
+
+def labelled(content, names, level, part=""):
+    "The bytes of each image whose path holds `part` -> the number of its class in the path."
+    chosen = {name: file for name, file in content.items() if part in name}
     return {
-        f"PACS/{g}/{k}/{i}.png": encoded(noise(side, side, 3))
-        for g in ("photo", "sketch")
-        for k in data.SETS["pacs_photo"].names
-        for i in range(3)
+        decoded(file).tobytes(): names.index(name.split("/")[level])
+        for name, file in chosen.items()
     }
 
 
-@pytest.mark.parametrize("how", ["folder", "zip", "given"])
-def test_domains(own, how):
+@pytest.mark.parametrize("layout", ["folder", "zip", "argument"])
+def test_domains(own, layout):
     content = pacs()
-    extra = {"PACS/readme.txt": b"hello", "__MACOSX/PACS/photo/dog/._0.png": b"x"}
+    more = {"PACS/readme.txt": b"hello", "__MACOSX/PACS/photo/dog/._0.png": b"x"}
     options = {}
-    if how == "zip":
-        zipped(own / "pacs.zip", content | extra)
-    else:
-        [
-            put((own if how == "folder" else own.parent) / "pacs" / n, b)
-            for n, b in (content | extra).items()
-        ]
-    if how == "given":
+    if layout == "zip":
+        zipped(own / "pacs.zip", content | more)
+    if layout == "folder":
+        put_all(own / "pacs", content | more)
+    if layout == "argument":
+        put_all(own.parent / "pacs", content | more)
         options = dict(folder=own.parent / "pacs")
-    for g in ("photo", "sketch"):
-        want = {
-            decoded(b).tobytes(): data.SETS["pacs_photo"].names.index(n.split("/")[2])
-            for n, b in content.items()
-            if f"/{g}/" in n
-        }
-        assert by_bytes(*data.load_raw(f"pacs_{g}", "all", size=8, **options)) == want
-    if how != "given":
-        assert (
-            data.ready("pacs_photo") and data.catalog().set_index("name").images["pacs_photo"] == 21
-        )
+    names = data.SETS["pacs_photo"].names
+    for domain in ("photo", "sketch"):
+        found = by_bytes(*data.load_raw(f"pacs_{domain}", "all", size=8, **options))
+        assert found == labelled(content, names, 2, f"/{domain}/")
+    if layout != "argument":
+        assert data.ready("pacs_photo")
+        assert data.catalog().set_index("name").images["pacs_photo"] == 21
 
 
 def test_officehome_in_its_published_layout(own):
     names = data.SETS["officehome_art"].names
-    content = {
-        f"OfficeHomeDataset_10072016/Real World/{k}/0000{i}.jpg": encoded(noise(8, 8, 3), "JPEG")
-        for k in names
-        for i in range(2)
-    }
+    content = {}
+    for kind in names:
+        for i in range(2):
+            name = f"OfficeHomeDataset_10072016/Real World/{kind}/0000{i}.jpg"
+            content[name] = encoded(noise(8, 8, 3), "JPEG")
     zipped(own / "OfficeHomeDataset_10072016.zip", content)
-    assert by_bytes(*data.load_raw("officehome_realworld", "all", size=8)) == {
-        decoded(b).tobytes(): names.index(n.split("/")[2]) for n, b in content.items()
-    }
+    found = by_bytes(*data.load_raw("officehome_realworld", "all", size=8))
+    assert found == labelled(content, names, 2)
     assert data.load_raw("officehome_realworld", "test")[0].shape == (13, 3, 64, 64)
     refuses(own, "lacks images: 65 of 65 folders clipart", "officehome_clipart")
 
 
-@pytest.mark.parametrize("how", ["folder", "zip"])
-def test_cifar_in_class_folders(own, how):
-    content = {
-        f"{s}/{k}/{i}.png": encoded(noise(32, 32, 3))
-        for s in ("train", "test")
-        for k in data.SETS["cifar10"].names
-        for i in range(3)
-    }
-    zipped(own / "cifar10.zip", content) if how == "zip" else [
-        put(own / "cifar10" / n, b) for n, b in content.items()
-    ]
-    for parts, s in (("train+valid", "train"), ("test", "test")):
-        assert by_bytes(*data.load_raw("cifar10", parts)) == {
-            decoded(b).tobytes(): data.SETS["cifar10"].names.index(n.split("/")[1])
-            for n, b in content.items()
-            if n.startswith(s)
-        }
+def put_as(layout, own, name, content):
+    "Write files as a folder or as a zip."
+    if layout == "zip":
+        zipped(own / f"{name}.zip", content)
+    else:
+        put_all(own / name, content)
+
+
+@pytest.mark.parametrize("layout", ["folder", "zip"])
+def test_cifar_in_class_folders(own, layout):
+    names = data.SETS["cifar10"].names
+    content = {}
+    for split in ("train", "test"):
+        for kind in names:
+            for i in range(3):
+                content[f"{split}/{kind}/{i}.png"] = encoded(noise(32, 32, 3))
+    put_as(layout, own, "cifar10", content)
+    for parts, split in (("train+valid", "train"), ("test", "test")):
+        found = by_bytes(*data.load_raw("cifar10", parts))
+        assert found == labelled(content, names, 1, f"{split}/")
 
 
 def test_a_folder_of_ones_own(own):
-    content = {f"{k}/{i}.png": noise(8, 8, 3) for k in ("cats", "dogs") for i in range(4)}
-    for n, a in content.items():
-        put(own / "mine" / n, encoded(a))
-    assert by_bytes(*data.load_raw(own / "mine", "all")) == {
-        a.tobytes(): int(n.startswith("dogs")) for n, a in content.items()
-    }
+    expected = {}
+    for kind, label in (("cats", 0), ("dogs", 1)):
+        for i in range(4):
+            image = noise(8, 8, 3)
+            expected[image.tobytes()] = label
+            put(own / "mine" / kind / f"{i}.png", encoded(image))
+    assert by_bytes(*data.load_raw(own / "mine", "all")) == expected
     put(own / "mine" / "cats" / "x.png", b"\x89PNG no more")
     refuses(own, "x.png", own / "mine", bad="raise")
 
 
+def add(name, file):
+    "A function that adds a file to a dictionary name -> bytes, or replaces it."
+
+    def do(content):
+        content[name] = file
+
+    return do
+
+
+def no_dogs(content):
+    for i in range(3):
+        del content[f"PACS/photo/dog/{i}.png"]
+
+
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         (
-            lambda f: f.update({"PACS/photo/dog/1.png": encoded(noise(8, 8, 3))[:60]}),
+            add("PACS/photo/dog/1.png", encoded(noise(8, 8, 3))[:60]),
             "PACS/photo/dog/1.png is no image",
         ),
+        (add("PACS/photo/dog/1.jpg", b"<html>"), "PACS/photo/dog/1.jpg is no image"),
         (
-            lambda f: f.update({"PACS/photo/dog/1.jpg": b"<html>"}),
-            "PACS/photo/dog/1.jpg is no image",
-        ),
-        (
-            lambda f: f.update({"PACS/photo/owl/1.png": encoded(noise(8, 8, 3))}),
+            add("PACS/photo/owl/1.png", encoded(noise(8, 8, 3))),
             "PACS/photo/owl/1.png has an unknown class, not one of dog",
         ),
-        (
-            lambda f: [f.pop(f"PACS/photo/dog/{i}.png") for i in range(3)],
-            "1 of 7 folders photo/<class> are empty or missing: dog",
-        ),
+        (no_dogs, "1 of 7 folders photo/<class> are empty or missing: dog"),
     ],
 )
-@pytest.mark.parametrize("how", ["folder", "zip"])
-def test_damaged_class_folders(own, how, change, said):
+@pytest.mark.parametrize("layout", ["folder", "zip"])
+def test_damaged_class_folders(own, layout, change, message):
     content = pacs()
     change(content)
-    zipped(own / "pacs.zip", content) if how == "zip" else [
-        put(own / "pacs" / n, b) for n, b in content.items()
-    ]
-    refuses(own, said, "pacs_photo")
+    put_as(layout, own, "pacs", content)
+    refuses(own, message, "pacs_photo")
 
 
 @pytest.mark.parametrize(
-    "spoil, said",
+    "spoil, message",
     [
-        (lambda b: b[: len(b) // 2], "File is not a zip file|BadZipFile"),
-        (lambda b: b"no zip at all", "BadZipFile"),
-        (lambda b: b.replace(b"IDAT", b"IDAX", 1), "Bad CRC-32"),
+        (lambda content: content[: len(content) // 2], "File is not a zip file|BadZipFile"),
+        (lambda content: b"no zip at all", "BadZipFile"),
+        (lambda content: content.replace(b"IDAT", b"IDAX", 1), "Bad CRC-32"),
     ],
 )
-def test_a_damaged_zip_is_named(own, spoil, said):
-    zipped(own / "pacs.zip", pacs())
-    put(own / "pacs.zip", spoil((own / "pacs.zip").read_bytes()))
-    refuses(own, f"pacs.zip cannot be read.*({said})", "pacs_photo")
+def test_a_damaged_zip_is_named(own, spoil, message):
+    path = zipped(own / "pacs.zip", pacs())
+    put(path, spoil(path.read_bytes()))
+    refuses(own, f"pacs.zip cannot be read.*({message})", "pacs_photo")
 
 
 @pytest.mark.parametrize(
@@ -785,36 +851,33 @@ def test_a_path_that_leads_out_of_an_archive(own, name):
     content = pacs()
     zipped(own / "pacs.zip", content | {name: content["PACS/photo/dog/0.png"]})
     refuses(own, "pacs.zip holds .*leads out", "pacs_photo")
-    b = io.BytesIO()
-    with tarfile.open(fileobj=b, mode="w:gz") as t:
-        i = tarfile.TarInfo(name)
-        i.size = 1
-        t.addfile(i, io.BytesIO(b"x"))
-    put(own / tv.CIFAR10.filename, b.getvalue())
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = 1
+        archive.addfile(member, io.BytesIO(b"x"))
+    put(own / tv.CIFAR10.filename, file.getvalue())
     refuses(own, "leads out", "cifar10")
-    assert sorted(p.name for p in own.parent.iterdir()) in (
-        ["own", "settings.ini"],
-        ["data", "own", "settings.ini"],
-    )
+    beside = {p.name for p in own.parent.iterdir()}
+    assert beside - {"data"} == {"own", "settings.ini"}
 
 
 def test_links_in_a_tar_are_not_followed(own):
-    with tarfile.open(own / "x.tar", "w") as t:
+    with tarfile.open(own / "x.tar", "w") as archive:
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
-            i = tarfile.TarInfo("a/1.png")
-            i.type, i.linkname = kind, "/etc/passwd"
-            t.addfile(i)
+            member = tarfile.TarInfo("a/1.png")
+            member.type = kind
+            member.linkname = "/etc/passwd"
+            archive.addfile(member)
     assert list(members(own / "x.tar")) == []
 
 
 def test_sets_that_are_not_here_say_what_to_do(own):
+    folder = re.escape(str(own))
+    message = rf"none of them is in {folder}(.|\n)*not fetched(.|\n)*folder=(.|\n)*faces_avataaars"
     for name in ("pacs_photo", "officehome_clipart"):
         assert not data.ready(name)
-        refuses(
-            own,
-            f"none of them is in {own}(.|\n)*not fetched(.|\n)*folder=(.|\n)*faces_avataaars",
-            name,
-        )
+        refuses(own, message, name)
     refuses(own, "no mnistm.npz", "mnistm", published=True)
 
 
@@ -822,28 +885,26 @@ def test_sets_that_are_not_here_say_what_to_do(own):
 
 
 def test_mnistm_arrays(own):
-    x, y = {k: noise(24, 32, 32, 3) for k in ("train", "test")}, np.arange(24) % 10
-    np.savez(own / "mnistm.npz", x_train=x["train"], y_train=y, x_test=x["test"], y_test=y)
-    for parts, k in (("train+valid", "train"), ("test", "test")):
-        assert by_bytes(*data.load_raw("mnistm", parts, published=True)) == {
-            a.tobytes(): v for a, v in zip(x[k], y)
-        }
-    assert data.load_raw("mnistm", "test", n=10)[0].shape == (
-        10,
-        3,
-        28,
-        28,
-    )  # made here, unless asked otherwise
+    train = noise(24, 32, 32, 3)
+    test = noise(24, 32, 32, 3)
+    labels = np.arange(24) % 10
+    np.savez(own / "mnistm.npz", x_train=train, y_train=labels, x_test=test, y_test=labels)
+    for parts, images in (("train+valid", train), ("test", test)):
+        found = by_bytes(*data.load_raw("mnistm", parts, published=True))
+        assert found == {image.tobytes(): k for image, k in zip(images, labels)}
+    # It is made here, unless the published files are wanted.
+    assert data.load_raw("mnistm", "test", n=10)[0].shape == (10, 3, 28, 28)
 
 
 @pytest.mark.parametrize(
-    "content, said", [(b"PK no more", "mnistm.npz cannot be read"), (None, "lacks x_test, y_test")]
+    "content, message",
+    [(b"PK no more", "mnistm.npz cannot be read"), (None, "lacks x_test, y_test")],
 )
-def test_damaged_mnistm_arrays(own, content, said):
+def test_damaged_mnistm_arrays(own, content, message):
     np.savez(own / "mnistm.npz", x_train=noise(2, 28, 28, 3), y_train=[1, 2])
     if content:
         put(own / "mnistm.npz", content)
-    refuses(own, said, "mnistm", "test", published=True)
+    refuses(own, message, "mnistm", "test", published=True)
 
 
 # what changed is read again; pairs
@@ -851,43 +912,56 @@ def test_damaged_mnistm_arrays(own, content, said):
 
 def test_a_changed_file_is_read_again(own):
     zipped(own / "pacs.zip", pacs())
-    a = data.load_raw("pacs_photo", "all", size=8)[0]
+    before = data.load_raw("pacs_photo", "all", size=8)[0]
     zipped(own / "pacs.zip", pacs())
-    b = data.load_raw("pacs_photo", "all", size=8)[0]
-    assert not torch.equal(a, b)
+    after = data.load_raw("pacs_photo", "all", size=8)[0]
+    assert not torch.equal(before, after)
 
 
 def test_pairs(own):
     zipped(own / "pacs.zip", pacs())
-    d = photos.pair_dls("pacs photo-sketch", bs=5, size=16)
-    (xs, xt), ys = d.one_batch()
-    x, y = d.valid.one_batch()
-    assert (
-        xs.shape == xt.shape == (5, 3, 16, 16)
-        and x.shape[1:] == (3, 16, 16)
-        and d.vocab == data.SETS["pacs_photo"].names
-    )
-    d = photos.pair_dls("optdigits-mnist5k", bs=4, n=20, n_valid=20)
-    (xs, xt), ys = d.one_batch()
+    dls = photos.pair_dls("pacs photo-sketch", bs=5, size=16)
+    (xs, xt), _ = dls.one_batch()
+    x, _ = dls.valid.one_batch()
+    assert xs.shape == xt.shape == (5, 3, 16, 16)
+    assert x.shape[1:] == (3, 16, 16)
+    assert dls.vocab == data.SETS["pacs_photo"].names
+    dls = photos.pair_dls("optdigits-mnist5k", bs=4, n=20, n_valid=20)
+    (xs, xt), _ = dls.one_batch()
     assert xs.shape == xt.shape == (4, 1, 28, 28)
     with pytest.raises(DataError, match="optdigits-mnist5k"):
         photos.pair_dls("officehome clipart-realworld")
-    with pytest.raises(ValueError, match="pacs_photo .7. and mnist .10. differ"):
+    with pytest.raises(ValueError, match=r"pacs_photo .7. and mnist .10. differ"):
         photos.pair_dls("pacs_photo-mnist")
 
 
 def test_pairs_do_not_leak(own):
-    assert photos.pair_sets("mnistm-mnist5k") == (
-        "mnistm",
-        "mnist5k",
-    )  # both split alike where mnistm is made of mnist5k
-    for part, n in (("train", 30), ("t10k", 10)):
-        for kind, a in (("images-idx3", noise(n, 28, 28)), ("labels-idx1", np.arange(n) % 10)):
-            put(own / "MNIST" / "raw" / f"{part}-{kind}-ubyte.gz", idx(a))
+    # Where mnistm is made of mnist5k, both are split alike.
+    assert photos.pair_sets("mnistm-mnist5k") == ("mnistm", "mnist5k")
+    put_mnist(own, train=30, t10k=10)
     for pair in ("mnistm-mnist5k", "mnist-mnist5k", "mnist5k-mnist", "mnist-mnist"):
         with pytest.raises(ValueError, match="same images"):
             photos.pair_sets(pair)
-    assert photos.pair_sets("mnist5k-mnistm") and photos.pair_sets("mnistm-mnist")
+    assert photos.pair_sets("mnist5k-mnistm")
+    assert photos.pair_sets("mnistm-mnist")
+
+
+def put_everything(own):
+    "Small files of every set that a pair needs, in the published formats."
+    put_mnist(own, train=36, t10k=20)
+    for name, n in (("usps.bz2", 36), ("usps.t.bz2", 20)):
+        put(own / name, bz2.compress(libsvm(noise(n, 16, 16), np.arange(n) % 10)))
+    for split, n in (("train", 36), ("test", 20)):
+        labels = 1 + np.arange(n) % 10
+        arrays = dict(X=noise(32, 32, 3, n), y=labels[:, None])
+        savemat(own / f"{split}_32x32.mat", arrays)
+    zipped(own / "pacs.zip", pacs())
+    content = {}
+    for domain in ("Clipart", "Real World"):
+        for kind in data.SETS["officehome_art"].names:
+            for i in range(2):
+                content[f"{domain}/{kind}/{i}.png"] = encoded(noise(8, 8, 3))
+    zipped(own / "OfficeHome.zip", content)
 
 
 @pytest.mark.parametrize(
@@ -906,41 +980,28 @@ def test_pairs_do_not_leak(own):
     ],
 )
 def test_each_pair_loads_by_name(own, pair, source, target):
-    "Every pair of the course, on small files in the published formats; both sides come in one size and as many channels."
+    "Every pair of the course; both sides come in one size and with as many channels."
     assert photos.pair_sets(pair) == (source, target)
-    for part, n in (("train", 36), ("t10k", 20)):
-        for kind, a in (("images-idx3", noise(n, 28, 28)), ("labels-idx1", np.arange(n) % 10)):
-            put(own / "MNIST" / "raw" / f"{part}-{kind}-ubyte.gz", idx(a))
-    for f, n in (("usps.bz2", 36), ("usps.t.bz2", 20)):
-        put(own / f, bz2.compress(libsvm(noise(n, 16, 16), np.arange(n) % 10)))
-    for f, n in (("train", 36), ("test", 20)):
-        savemat(
-            own / f"{f}_32x32.mat", dict(X=noise(32, 32, 3, n), y=(1 + np.arange(n) % 10)[:, None])
-        )
-    zipped(own / "pacs.zip", pacs())
-    zipped(
-        own / "OfficeHome.zip",
-        {
-            f"{g}/{k}/{i}.png": encoded(noise(8, 8, 3))
-            for g in ("Clipart", "Real World")
-            for k in data.SETS["officehome_art"].names
-            for i in range(2)
-        },
-    )
+    put_everything(own)
     small = dict(faces=40) if pair.startswith("faces") else {}
-    d = photos.pair_dls(pair, bs=6, source_kw=small, target_kw=small)
-    (xs, xt), ys = d.one_batch()
-    x, y = d.valid.one_batch()
-    assert xs.shape == xt.shape and xs.shape[0] == 6 == len(ys) and x.shape[1:] == xs.shape[1:]
-    assert (
-        d.vocab == data.SETS[target].names
-        and {*map(int, ys)} <= set(range(len(d.vocab)))
-        and -1 <= xs.min() < xs.max() <= 1
-    )
+    dls = photos.pair_dls(pair, bs=6, source_kw=small, target_kw=small)
+    (xs, xt), ys = dls.one_batch()
+    x, _ = dls.valid.one_batch()
+    assert xs.shape == xt.shape
+    assert xs.shape[0] == len(ys) == 6
+    assert x.shape[1:] == xs.shape[1:]
+    assert dls.vocab == data.SETS[target].names
+    assert set(map(int, ys)) <= set(range(len(dls.vocab)))
+    assert -1 <= xs.min() < xs.max() <= 1
+
+
+def unreachable(split_list):
+    "The files of each split, at addresses that nothing answers."
+    return {k: ["http://127.0.0.1:9/" + v[1], *v[1:]] for k, v in split_list.items()}
 
 
 @pytest.mark.parametrize(
-    "pair, said",
+    "pair, message",
     [
         ("mnist-usps", "mnist|usps"),
         ("mnistm-svhn", "32x32.mat could not be fetched"),
@@ -948,96 +1009,89 @@ def test_each_pair_loads_by_name(own, pair, source, target):
         ("officehome clipart-realworld", "officehome.zip.*none of them is in"),
     ],
 )
-def test_a_pair_that_is_not_here_says_what_is_missing(own, monkeypatch, pair, said):
+def test_a_pair_that_is_not_here_says_what_is_missing(own, monkeypatch, pair, message):
     monkeypatch.setattr(tv.MNIST, "mirrors", ["http://127.0.0.1:9/"])
-    for c in (tv.USPS, tv.SVHN):
-        monkeypatch.setattr(
-            c,
-            "split_list",
-            {k: ["http://127.0.0.1:9/" + v[1], *v[1:]] for k, v in c.split_list.items()},
-        )
-    with pytest.raises(
-        DataError, match=f"({said})(.|\n)*Of packaged sets: pair_dls\\('optdigits-mnist5k'\\)"
-    ):
+    for cls in (tv.USPS, tv.SVHN):
+        monkeypatch.setattr(cls, "split_list", unreachable(cls.split_list))
+    instead = r"Of packaged sets: pair_dls\('optdigits-mnist5k'\)"
+    with pytest.raises(DataError, match=rf"({message})(.|\n)*{instead}"):
         photos.pair_dls(pair, n=20, n_valid=20)
 
 
 def test_sets_with_other_classes_are_no_domains(own):
-    with pytest.raises(
-        ValueError,
-        match="mnist5k .10. and faces_peeps .4. differ in their classes: only in mnist5k: 0, 1, 2, 3, 4 ...; only in faces_peeps: black",
-    ):
+    message = (
+        "mnist5k (10) and faces_peeps (4) differ in their classes: "
+        "only in mnist5k: 0, 1, 2, 3, 4 ...; only in faces_peeps: black"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
         data.domain_dls("mnist5k", "faces_peeps")
-    for k in ("cats", "dogs"):
-        put(own / "mine" / k / "a.png", encoded(noise(8, 8, 3)))
-    for k in ("cats", "wolves"):
-        put(own / "yours" / k / "a.png", encoded(noise(8, 8, 3)))
-    with pytest.raises(ValueError, match="only in .*mine: dogs; only in .*yours: wolves"):
+    for kind in ("cats", "dogs"):
+        put(own / "mine" / kind / "a.png", encoded(noise(8, 8, 3)))
+    for kind in ("cats", "wolves"):
+        put(own / "yours" / kind / "a.png", encoded(noise(8, 8, 3)))
+    with pytest.raises(ValueError, match=r"only in .*mine: dogs; only in .*yours: wolves"):
         data.domain_dls(own / "mine", own / "yours")
+
+
+LOAD_PUBLISHED = """
+from genda.data import load_raw
+x, y = load_raw('mnistm', 'test', published=True)
+print(tuple(x.shape), y.tolist())
+"""
 
 
 def test_published_mnistm_is_found_without_another_import(own):
     "In a fresh interpreter, where nothing but the module of the data sets was imported."
     x = noise(12, 32, 32, 3)
-    np.savez(
-        own / "mnistm.npz",
-        x_train=x,
-        y_train=np.arange(12) % 10,
-        x_test=x,
-        y_test=np.arange(12) % 10,
-    )
-    say = "from genda.data import load_raw; x, y = load_raw('mnistm', 'test', published=True); print(tuple(x.shape), y.tolist())"
-    said = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", say],
+    y = np.arange(12) % 10
+    np.savez(own / "mnistm.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOAD_PUBLISHED],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | {"PYTHONPATH": str(Path(data.__file__).parents[1])},
     )
-    assert said.stdout.split("\n")[0] == f"(12, 3, 32, 32) {[*range(10), 0, 1]}"
+    assert done.stdout.split("\n")[0] == f"(12, 3, 32, 32) {[*range(10), 0, 1]}"
+
+
+STAND_INS = dict(
+    celeba="faces",
+    cifar10="mnistm",
+    cifar100="mnistm100",
+    svhn="mnistm",
+    pacs_photo="faces_avataaars",
+    officehome_art="faces_avataaars",
+    iclevr="shapes",
+)
 
 
 def test_stand_ins_are_named(own, monkeypatch):
-    "What is asked for and cannot be had names a set that can, and that set says what it stands for."
-    for c in (tv.CIFAR10, tv.CIFAR100):
-        monkeypatch.setattr(c, "url", "http://127.0.0.1:9/x")
-    monkeypatch.setattr(
-        tv.SVHN,
-        "split_list",
-        {k: ["http://127.0.0.1:9/x", *v[1:]] for k, v in tv.SVHN.split_list.items()},
-    )
+    "A set that cannot be had names one that can, and that one says what it stands for."
+    for cls in (tv.CIFAR10, tv.CIFAR100):
+        monkeypatch.setattr(cls, "url", "http://127.0.0.1:9/x")
+    monkeypatch.setattr(tv.SVHN, "split_list", unreachable(tv.SVHN.split_list))
     monkeypatch.setattr(photos, "_DRIVE", "http://127.0.0.1:9/")
-    for name, instead in (
-        ("celeba", "faces"),
-        ("cifar10", "mnistm"),
-        ("cifar100", "mnistm100"),
-        ("svhn", "mnistm"),
-        ("pacs_photo", "faces_avataaars"),
-        ("officehome_art", "faces_avataaars"),
-        ("iclevr", "shapes"),
-    ):
-        with pytest.raises(DataError, match=f"Ready now, in its place: load\\('{instead}'\\)"):
+    for name, instead in STAND_INS.items():
+        message = rf"Ready now, in its place: load\('{instead}'\)"
+        with pytest.raises(DataError, match=message):
             data.load_raw(name, "test")
         assert data.ready(instead)
     sources = data.catalog().set_index("name").source
-    assert (
-        "stand in for Bitmoji and CelebA" in sources["faces"]
-        and "stands in for i-CLEVR" in sources["shapes"]
-        and "stands in for CIFAR-100" in sources["mnistm100"]
-    )
-    assert "for PACS and Office-Home" in sources["faces_peeps"] and "stand" not in "".join(
-        sources[[n for n, e in data.SETS.items() if e.kind in ("download", "by hand")]]
-    )
+    assert "stand in for Bitmoji and CelebA" in sources["faces"]
+    assert "stands in for i-CLEVR" in sources["shapes"]
+    assert "stands in for CIFAR-100" in sources["mnistm100"]
+    assert "for PACS and Office-Home" in sources["faces_peeps"]
+    real = [name for name, entry in data.SETS.items() if entry.kind in ("download", "by hand")]
+    assert "stand" not in "".join(sources[real])
 
 
 def test_the_stand_in_of_cifar100_has_its_shape(own):
     x, y = data.load_raw("mnistm100", "all")
     again = data.load_raw("mnistm100", "all")[0]
-    assert (
-        x.shape == (5000, 3, 32, 32)
-        and set(y.tolist()) == set(range(100))
-        and torch.equal(x, again)
-    )
-    left, right = [k.unique(return_counts=True)[1] for k in (y // 10, y % 10)]
-    assert left.tolist() == right.tolist() == [500] * 10
+    assert x.shape == (5000, 3, 32, 32)
+    assert set(y.tolist()) == set(range(100))
+    assert torch.equal(x, again)
+    for digit in (y // 10, y % 10):
+        assert digit.unique(return_counts=True)[1].tolist() == [500] * 10
     assert not torch.equal(data.load_raw("mnistm100", "all", blend_seed=1)[0], x)

@@ -1,4 +1,4 @@
-"The wheel, installed where nothing but its declared dependencies can be seen, trains a step and samples."
+"The wheel, where nothing but its declared dependencies can be seen, trains a step and samples."
 
 import os
 import subprocess
@@ -15,14 +15,22 @@ from packaging.utils import canonicalize_name
 
 
 def sh(*command, cwd, **env):
-    ours = {
-        k: v for k, v in os.environ.items() if k != "PYTHONPATH"
-    }  # nothing but what is installed
-    done = subprocess.run(
-        [str(c) for c in command], cwd=cwd, env=ours | env, capture_output=True, text=True
-    )
+    "What a command prints; it sees nothing but what is installed."
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, env=inherited | env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
+
+
+def files_below(*folders):
+    "The names of the files in folders of `ROOT`, from there."
+    return {
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +41,21 @@ def wheel(tmp_path_factory):
 
 
 def test_wheel_holds_the_package_and_the_settings(wheel):
-    names = set(zipfile.ZipFile(wheel).namelist())
-    ours = {
-        p.relative_to(ROOT).as_posix()
-        for p in (ROOT / "genda").rglob("*")
-        if p.is_file() and "__pycache__" not in p.parts
-    }
-    lessons = {
-        f"genda/course/{p.relative_to(ROOT).as_posix()}"
-        for p in [*(ROOT / "nbs").rglob("*"), *(ROOT / "results").rglob("*"), ROOT / "tools/run.py"]
-        if p.is_file()
-    }
-    assert ours | lessons | {"genda/settings.ini"} == {n for n in names if n.startswith("genda/")}
-    assert zipfile.ZipFile(wheel).read("genda/settings.ini") == (ROOT / "settings.ini").read_bytes()
+    packed = zipfile.ZipFile(wheel)
+    names = {name for name in packed.namelist() if name.startswith("genda/")}
+    course = files_below("nbs", "results") | {"tools/run.py"}
+    lessons = {f"genda/course/{name}" for name in course}
+    assert names == files_below("genda") | lessons | {"genda/settings.ini"}
+    assert packed.read("genda/settings.ini") == (ROOT / "settings.ini").read_bytes()
 
 
 def closure(requirements):
-    "Names of every distribution that `requirements` lead to; a missing one or a version that does not fit fails."
-    names, todo = set(), [(Requirement(r), "") for r in requirements]
+    """Names of every distribution that `requirements` lead to.
+
+    A missing one fails, and so does a version that does not fit.
+    """
+    names = set()
+    todo = [(Requirement(text), "") for text in requirements]
     while todo:
         wanted, extra = todo.pop()
         if wanted.marker and not wanted.marker.evaluate({"extra": extra}):
@@ -59,156 +64,133 @@ def closure(requirements):
         assert wanted.specifier.contains(found.version, prereleases=True), (
             f"{wanted} wanted, {found.version} installed"
         )
-        for e in ["", *wanted.extras]:
-            if (canonicalize_name(wanted.name), e) in names:
+        for more in ["", *wanted.extras]:
+            if (canonicalize_name(wanted.name), more) in names:
                 continue
-            names.add((canonicalize_name(wanted.name), e))
-            todo += [(Requirement(r), e) for r in found.requires or []]
-    return {n for n, _ in names}
+            names.add((canonicalize_name(wanted.name), more))
+            todo += [(Requirement(text), more) for text in found.requires or []]
+    return {name for name, _ in names}
+
+
+REQUIRES = "Requires-Dist: "
+
+
+def requirements(site):
+    "What the installed wheel declares that it needs, without its extras."
+    metadata = read(next(site.glob("genda-*.dist-info")) / "METADATA")
+    lines = [line for line in metadata.splitlines() if line.startswith(REQUIRES)]
+    return [line.removeprefix(REQUIRES) for line in lines if "extra ==" not in line]
 
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
-    "An interpreter of an empty environment with the wheel, and links to its declared dependencies and no others."
+    "An interpreter that sees the wheel, links to its declared dependencies and nothing else."
     folder = tmp_path_factory.mktemp("empty")
     venv.create(folder, symlinks=os.name != "nt")
     interpreter = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    site = Path(
-        sh(
-            interpreter, "-c", 'import sysconfig; print(sysconfig.get_path("purelib"))', cwd=folder
-        ).strip()
-    )
+    ask = 'import sysconfig; print(sysconfig.get_path("purelib"))'
+    site = Path(sh(interpreter, "-c", ask, cwd=folder).strip())
     zipfile.ZipFile(wheel).extractall(site)
-    requires = [
-        l.removeprefix("Requires-Dist: ")
-        for l in read(next(site.glob("genda-*.dist-info")) / "METADATA").splitlines()
-        if l.startswith("Requires-Dist: ")
-    ]
-    for name in closure(r for r in requires if "extra ==" not in r):
+    for name in closure(requirements(site)):
         found = distribution(name)
-        for top in {f.parts[0] for f in found.files if f.parts[0] not in ("..", "__pycache__")}:
+        tops = {file.parts[0] for file in found.files} - {"..", "__pycache__"}
+        for top in tops:
             if not (site / top).exists():
                 (site / top).symlink_to(found.locate_file(top))
     return interpreter
 
 
-def test_nothing_undeclared_can_be_seen(python, tmp_path):
-    for name in "nbdev", "diffusers", "torchmetrics", "pytest", "sphinx":
-        assert (
-            sh(
-                python,
-                "-c",
-                f"import importlib.util as u; print(u.find_spec({name!r}))",
-                cwd=tmp_path,
-            ).strip()
-            == "None"
-        )
+@pytest.mark.parametrize("name", ["nbdev", "diffusers", "torchmetrics", "pytest", "sphinx"])
+def test_nothing_undeclared_can_be_seen(python, tmp_path, name):
+    find = f"import importlib.util as u; print(u.find_spec({name!r}))"
+    assert sh(python, "-c", find, cwd=tmp_path).strip() == "None"
 
 
 TRAIN_AND_SAMPLE = """
-import torch, genda
+import torch
 from fastai.learner import Learner
+
+import genda
 from genda.core import settings, set_seed
 from genda.data import dls
+from genda.ddpm import DiffusionCB, DiffusionLoss, ddpm, denoiser, last
 from genda.process import GaussianDiffusion
 from genda.unet import UNet
-from genda.ddpm import DiffusionCB, DiffusionLoss, ddpm, denoiser, last
-assert 'site-packages' in genda.__file__, genda.__file__
+
+assert "site-packages" in genda.__file__, genda.__file__
 set_seed()
-loaders = dls('mnist5k', bs=16, n=32)
+loaders = dls("mnist5k", bs=16, n=32)
 process = GaussianDiffusion.vp(T=8)
 model = UNet(1, channels=(8, 16))
 before = [p.detach().clone() for p in model.parameters()]
 learn = Learner(loaders, model, loss_func=DiffusionLoss(), cbs=[DiffusionCB(process)])
-with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3)
-assert any(not torch.equal(a, b.cpu()) for a, b in zip(before, model.parameters())), 'nothing was trained'
+with learn.no_bar(), learn.no_logging():
+    learn.fit(1, 1e-3)
+after = [p.detach().cpu() for p in model.parameters()]
+assert any(not torch.equal(a, b) for a, b in zip(before, after)), "nothing was trained"
 xT = torch.randn(2, *loaders.one_batch()[0].shape[1:])
-x = last(ddpm(denoiser(model.cpu().eval(), process, 'eps'), process, xT))
-assert x.shape == xT.shape and x.isfinite().all() and x.std() > 0
+x = last(ddpm(denoiser(model.cpu().eval(), process, "eps"), process, xT))
+assert x.shape == xT.shape
+assert x.isfinite().all()
+assert x.std() > 0
 print(settings().file, settings().data)
 """
 
 
-def test_installed_wheel_trains_a_step_and_samples(python, tmp_path):
-    env = dict(
-        HOME=str(tmp_path),
-        USERPROFILE=str(tmp_path),
-        XDG_CACHE_HOME=str(tmp_path / "cache"),
-        GENDA_DATA="",
-        GENDA_BUDGET="smoke",
-        OMP_NUM_THREADS="1",
-    )
-    said = sh(python, "-c", TRAIN_AND_SAMPLE, cwd=tmp_path, **env)
-    assert "site-packages" in said and str(tmp_path / "cache") in said
-
-
-def test_installed_command_helps_samples_and_hands_out_lessons(python, tmp_path):
-    """The entry point that pip would make, in an empty folder, with nothing but the declared dependencies."""
-    env = dict(
+@pytest.fixture
+def at_home(tmp_path):
+    "Variables of an environment whose home and cache are the test's own."
+    return dict(
         HOME=str(tmp_path),
         USERPROFILE=str(tmp_path),
         XDG_CACHE_HOME=str(tmp_path / "cache"),
         GENDA_DATA="",
         OMP_NUM_THREADS="1",
     )
-    entry = sh(
-        python,
-        "-c",
-        'from importlib.metadata import entry_points as e; print(*[p.value for p in e(group="console_scripts", name="genda")])',
-        cwd=tmp_path,
-    ).strip()
 
-    def genda(*words):
-        return sh(
-            python,
-            "-W",
-            "ignore",
-            "-c",
-            f"import sys; from {entry.replace(':', ' import ')}; sys.exit(main())",
-            *words,
-            cwd=tmp_path,
-            **env,
-        )
 
+def test_installed_wheel_trains_a_step_and_samples(python, tmp_path, at_home):
+    printed = sh(python, "-c", TRAIN_AND_SAMPLE, cwd=tmp_path, GENDA_BUDGET="smoke", **at_home)
+    assert "site-packages" in printed
+    assert str(tmp_path / "cache") in printed
+
+
+ENTRY_POINT = """
+from importlib.metadata import entry_points
+print(*[p.value for p in entry_points(group="console_scripts", name="genda")])
+"""
+
+
+@pytest.fixture
+def genda(python, tmp_path, at_home):
+    "The command that pip would make, in an empty folder: a function of its words."
+    module, function = sh(python, "-c", ENTRY_POINT, cwd=tmp_path).strip().split(":")
+    script = f"import sys; from {module} import {function}; sys.exit({function}())"
+
+    def run(*words):
+        return sh(python, "-W", "ignore", "-c", script, *words, cwd=tmp_path, **at_home)
+
+    return run
+
+
+def test_installed_command_helps_and_samples(genda, tmp_path):
     assert "genda sample --model digits" in genda("--help")
-    assert "10 images in" in genda(
-        "sample",
-        "--label",
-        "0123456789",
-        "--steps",
-        "3",
-        "--guidance",
-        "1",
-        "--seed",
-        "7",
-        "--out",
-        "digits.png",
-    )
-    assert (tmp_path / "digits.png").stat().st_size > 1000 and "digits" in genda("zoo")
+    options = "--label 0123456789 --steps 3 --guidance 1 --seed 7 --out digits.png"
+    assert "10 images in" in genda("sample", *options.split())
+    assert (tmp_path / "digits.png").stat().st_size > 1000
+    assert "digits" in genda("zoo")
+
+
+def test_installed_command_hands_out_lessons(genda, python, tmp_path, at_home):
     genda("lab", "class", "--no-solutions")
     genda("lab", "lab")
-    copied = {
-        p.relative_to(tmp_path / "lab").as_posix()
-        for p in (tmp_path / "lab").rglob("*")
-        if p.is_file()
-    }
-    assert copied == {"settings.ini"} | {
-        p.relative_to(ROOT).as_posix()
-        for k in ("nbs", "results")
-        for p in (ROOT / k).rglob("*")
-        if p.is_file()
-    }
+    lab = tmp_path / "lab"
+    copied = {p.relative_to(lab).as_posix() for p in lab.rglob("*") if p.is_file()}
+    assert copied == files_below("nbs", "results") | {"settings.ini"}
     for path in (ROOT / "nbs").rglob("*.ipynb"):
         name = path.relative_to(ROOT)
-        assert read(tmp_path / "lab" / name) == read(path) and '"solution"' not in read(
-            tmp_path / "class" / name
-        )
-    assert sh(
-        python,
-        "-W",
-        "ignore",
-        "-c",
-        "from genda.core import settings; print(settings().root)",
-        cwd=tmp_path / "lab" / "nbs",
-        **env,
-    ).strip() == str((tmp_path / "lab").resolve())
+        assert read(lab / name) == read(path)
+        assert '"solution"' not in read(tmp_path / "class" / name)
+    ask = "from genda.core import settings; print(settings().root)"
+    root = sh(python, "-W", "ignore", "-c", ask, cwd=lab / "nbs", **at_home)
+    assert root.strip() == str(lab.resolve())

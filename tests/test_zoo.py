@@ -13,9 +13,9 @@ import torch
 from conftest import ROOT
 
 from genda import zoo
-from genda.settings import PACKAGE
 from genda.data.registry import ready
 from genda.evaluation.evaluators import Evaluator
+from genda.settings import PACKAGE
 from genda.zoo import ENTRIES, RECIPES, load_model, recheck, train
 
 SHIPPED = sorted(p.stem for p in (PACKAGE / "weights").glob("*.safetensors"))
@@ -124,11 +124,13 @@ def test_training_needs_the_whole_set(tmp_path):
 def test_each_judge_loads_by_name_and_keeps_what_it_is(name):
     evaluator = Evaluator(name.removeprefix("judge_"), device="cpu")
     x = torch.zeros(3, evaluator.channels, evaluator.size, evaluator.size)
-    assert evaluator.features(x).shape == (3, evaluator.dim) and evaluator.logits(x).shape == evaluator.probs(
+    assert evaluator.features(x).shape == (3, evaluator.dim) and evaluator.logits(
         x
-    ).shape == (3, len(evaluator.names))
+    ).shape == evaluator.probs(x).shape == (3, len(evaluator.names))
     y = torch.eye(len(evaluator.names), dtype=torch.long)[:3]
-    assert 0 <= evaluator.accuracy(x, y.argmax(1) if evaluator.card["kind"] == "classes" else y) <= 1
+    assert (
+        0 <= evaluator.accuracy(x, y.argmax(1) if evaluator.card["kind"] == "classes" else y) <= 1
+    )
     assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size < 1e6
 
 
