@@ -155,7 +155,7 @@ class Symbols:
                 self.full.add(f"genda.{m}.{name}")
 
     def target(self, text, used):
-        "The full name that a piece of code in prose means, or None; a bare word only if `used` here."
+        "The full name that a piece of code in prose means, or None; a bare word only if `used`."
         name = re.sub(r"\(.*", "", text)
         if name.startswith("genda."):
             return (

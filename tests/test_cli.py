@@ -57,7 +57,7 @@ def test_help_needs_no_pytorch(tmp_path):
     assert done.returncode == 0
     assert "genda sample --model digits" in done.stdout
     assert "fastcore.script" in loaded
-    assert not loaded & {"torch", "fastai", "matplotlib", "pandas", "genda.core"}
+    assert not loaded & {"torch", "fastai", "matplotlib", "pandas", "genda.settings"}
 
 
 def train(*words, cwd, stop_after=None):

@@ -10,7 +10,7 @@ import resource
 
 import torch
 
-from genda.core import keep_memory
+from genda.training.callbacks import keep_memory
 
 
 def faults():
