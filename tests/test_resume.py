@@ -50,7 +50,8 @@ def end_of(run):
     from safetensors import safe_open
 
     with safe_open(run / "end.safetensors", "pt") as f:
-        tensors = {name: f.get_tensor(name) for name in f}
+        names = f.keys()  # the file itself cannot be iterated over
+        tensors = {name: f.get_tensor(name) for name in names}
         about = f.metadata()
     return json.loads(about["state"]), about["sha256"], tensors
 
