@@ -52,7 +52,7 @@ check: $(STAMP) ## one notebook, NB=3_ddpm, or those that changed: export, forma
 	$(BIN)/python tools/check.py $(NB)
 
 test: $(STAMP) ## every check: pytest (form, lint, layers among it), then every notebook at the smoke budget
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations 15
 	$(SMOKE) $(BIN)/nbdev-test --n-workers 2 --do-print --timing
 
 readme: $(STAMP) ## write the map of nbs/index.ipynb and README.md anew from nbs/ and results/

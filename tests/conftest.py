@@ -85,6 +85,23 @@ each_lesson = pytest.mark.parametrize("path", LESSONS, ids=name_of)
 each_module = pytest.mark.parametrize("path", MODULES, ids=module_name)
 
 
+# Files whose tests share something slow, such as a built wheel or a killed training: one worker
+# runs each of them whole. All other tests go to whichever worker is free.
+WHOLE = {
+    "test_browser.py",
+    "test_notebooks.py",
+    "test_package.py",
+    "test_resume.py",
+    "test_site.py",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name in WHOLE:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture(scope="session")
 def chromium():
     "A running Chromium; tests are skipped without one, unless GENDA_BROWSER is set."
