@@ -476,8 +476,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'genda/diffusion/ddpm.py'),
                                       'genda.diffusion.ddpm.DiffusionCB._keep': ( '2_diffusion/ddpm.html#diffusioncb._keep',
                                                                                   'genda/diffusion/ddpm.py'),
-                                      'genda.diffusion.ddpm.DiffusionCB._pair': ( '2_diffusion/ddpm.html#diffusioncb._pair',
-                                                                                  'genda/diffusion/ddpm.py'),
                                       'genda.diffusion.ddpm.DiffusionCB.before_batch': ( '2_diffusion/ddpm.html#diffusioncb.before_batch',
                                                                                          'genda/diffusion/ddpm.py'),
                                       'genda.diffusion.ddpm.DiffusionLoss': ( '2_diffusion/ddpm.html#diffusionloss',
