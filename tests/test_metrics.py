@@ -7,9 +7,15 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from genda.training.checkpoints import save_weights
 from genda.evaluation.evaluators import Evaluator
-from genda.evaluation.metrics import frechet_distance, inception_features, inception_score, kid, moments
+from genda.evaluation.metrics import (
+    frechet_distance,
+    inception_features,
+    inception_score,
+    kid,
+    moments,
+)
+from genda.training.checkpoints import save_weights
 
 
 class Stream:
@@ -43,7 +49,9 @@ def images():
 def test_frechet_distance_streams(images):
     real = moments(images.flip(3), flat)
     stream = Stream(images, bs=50)
-    assert abs(frechet_distance(stream, real, flat) / frechet_distance(images, real, flat) - 1) < 1e-6
+    assert (
+        abs(frechet_distance(stream, real, flat) / frechet_distance(images, real, flat) - 1) < 1e-6
+    )
     assert stream.most == 1
 
 
@@ -79,7 +87,7 @@ def test_too_few_images_for_a_baseline(images):
 )
 def test_a_card_that_does_not_fit_is_named(key, value, error, tmp_path):
     shipped = Evaluator("mnist", device="cpu")
-    save_weights(shipped.net, "judge_odd", {**shipped.card, key: value}, tmp_path)
+    save_weights(shipped.net, "evaluator_odd", {**shipped.card, key: value}, tmp_path)
     with pytest.raises((ValueError, RuntimeError), match=error):
         Evaluator("odd", tmp_path)
 

@@ -60,7 +60,7 @@ def test_steps_out_of_range_are_refused(bad):
     refused("1..1000", PROCESS.c_in, bad)
     refused("1..1000", PROCESS.to_eps, X0, XT, bad)
     refused("1..1000", PROCESS.to_score, X0, XT, bad)
-    refused("1..1000", PROCESS.training_pair, X0, bad, "v")
+    refused("1..1000", PROCESS.training_pair, X0, "v", bad)
 
 
 def test_steps_of_the_wrong_kind_are_refused():
@@ -74,7 +74,7 @@ def test_steps_of_the_wrong_kind_are_refused():
 def test_predictions_are_checked():
     refused("'noise': one of eps, score, x0, v, velocity", PROCESS.to_x0, EPS, XT, T, "noise")
     refused("'noise': one of eps", PROCESS.target, X0, EPS, T, "noise")
-    refused("'noise': one of eps", PROCESS.training_pair, X0, T, "noise")
+    refused("'noise': one of eps", PROCESS.training_pair, X0, "noise", T)
     refused("nothing is broadcast", PROCESS.to_eps, X0[:1], XT, T)
     refused("nothing is broadcast", PROCESS.to_score, X0[:1], XT, T)
     refused("nothing is broadcast", PROCESS.to_x0, EPS[:1], XT, T, "v")
@@ -101,6 +101,19 @@ def test_steps_back_are_checked():
     refused("eps is", PROCESS.step, XT, X0, 5, 4, eps=EPS[:1])
 
 
+@pytest.mark.parametrize("p", KINDS, ids=lambda p: p.config["kind"])
+def test_a_training_pair_draws_the_steps_first_and_then_the_noise(p):
+    seed = torch.Generator().manual_seed
+    xin, t, target = p.training_pair(X0, "v", generator=seed(5))
+    same = seed(5)
+    assert torch.equal(t, torch.randint(1, p.T + 1, (B,), generator=same))
+    eps = torch.randn(X0.shape, generator=same)
+    assert torch.equal(xin, p.c_in(t) * p.corrupt(X0, t, eps))
+    assert torch.equal(target, p.target(X0, eps, t, "v"))
+    again = p.training_pair(X0, "v", 7, generator=seed(5))
+    assert again[1].tolist() == [7] * B
+
+
 class Sizes(TorchDispatchMode):
     "Notes the types of all tensors as large as a batch that are made."
 
@@ -119,7 +132,7 @@ def test_no_image_is_made_in_float64():
     with Sizes() as made:
         PROCESS.corrupt(X0, T, EPS)
         PROCESS.step(XT, X0, T, T - 1, eta=1.0)
-        PROCESS.training_pair(X0, T, "v")
+        PROCESS.training_pair(X0, "v", T)
     assert made.found - {torch.bool} == {torch.float32}
 
 
@@ -131,7 +144,7 @@ def test_half_precision_comes_back_but_is_computed_in_float32():
 
 @pytest.mark.parametrize("p", KINDS, ids=lambda p: p.config["kind"])
 def test_steps_are_checked_once_in_each_public_call(p, monkeypatch):
-    from genda import process
+    from genda.diffusion import process
 
     names = []
     check_t, check = process._check_t, process._check
@@ -152,7 +165,8 @@ def test_steps_are_checked_once_in_each_public_call(p, monkeypatch):
         (p.to_x0, (EPS, XT, T, "v")),
         (p.to_eps, (X0, XT, T)),
         (p.to_score, (X0, XT, T)),
-        (p.training_pair, (X0, T, "v")),
+        (p.training_pair, (X0, "v", T)),
+        (p.training_pair, (X0, "v")),
     ]
     for call, args in calls:
         names.clear()

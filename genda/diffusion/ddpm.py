@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..checks import check_images, lookup
+from ..checks import lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion
 from ..training.callbacks import EMA, Precision, keep_memory
@@ -78,7 +78,7 @@ class DiffusionCB(Callback):
 
     def __init__(
         self,
-        process,  # a GaussianDiffusion, or anything with T and corrupt(x0, t) to be restored to x0
+        process,  # what corrupts, by its `training_pair`: a GaussianDiffusion, or a Cold
         predict: str = "eps",  # eps, x0, v, score or velocity
         drop: float = 0.0,  # share of training images whose condition is hidden, 0..1
         weight=None,  # (process, t, predict) -> weights [b], for instance `min_snr`
@@ -91,27 +91,18 @@ class DiffusionCB(Callback):
         self.weight = weight
 
     def before_batch(self):
-        x0 = check_images(self.xb[0].as_subclass(Tensor), name="the batch")
+        x0 = self.xb[0].as_subclass(Tensor)
         y = self.yb[0] if self.yb else None
         gen = None if self.training else torch.Generator().manual_seed(self.iter)
-        t = torch.randint(1, self.process.T + 1, (len(x0),), generator=gen).to(x0.device)
-        xt, target = self._pair(x0, t, gen)
+        xin, t, target = self.process.training_pair(x0, self.predict, generator=gen)
         if y is not None and getattr(self.model, "cond", None) is not None:
-            self.learn.xb = (xt, t, y, self._keep(x0))
+            self.learn.xb = (xin, t, y, self._keep(x0))
         else:
-            self.learn.xb = (xt, t)
+            self.learn.xb = (xin, t)
         if self.weight is None:
             self.learn.yb = (target,)
         else:
             self.learn.yb = (target, self.weight(self.process, t, self.predict))
-
-    def _pair(self, x0, t, gen):
-        "What the network sees, and what it should answer."
-        p = self.process
-        if not isinstance(p, GaussianDiffusion):
-            return p.corrupt(x0, t), x0
-        eps = torch.randn(x0.shape, generator=gen).to(x0.device)
-        return p.c_in(t) * p.corrupt(x0, t, eps), p.target(x0, eps, t, self.predict)
 
     def _keep(self, x0):
         "Which images keep their condition [b]; None where all do."
@@ -175,14 +166,12 @@ class Denoise:
         t,  # step 1..T: an int, or integers [b]
     ) -> Tensor:  # [b, c, h, w]
         t = torch.as_tensor(t, device=xt.device).expand(len(xt))
-        xin = self.process.c_in(t) * xt if hasattr(self.process, "c_in") else xt
+        xin = self.process.c_in(t, xt) * xt
         if self.y is None:
             pred = self.model(xin, t)
         else:
             pred = self.model(xin, t, self.y)
-        x0 = pred
-        if hasattr(self.process, "to_x0"):
-            x0 = self.process.to_x0(pred, xt, t, self.predict)
+        x0 = self.process.to_x0(pred, xt, t, self.predict)
         return x0.clamp(-1, 1) if self.clip else x0
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #14e9dc3a

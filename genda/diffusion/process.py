@@ -362,10 +362,11 @@ def step(
 def prior(
     self: GaussianDiffusion,
     shape,  # of the batch, [b, c, h, w]
-    **kwargs,  # device, dtype or generator, passed on to torch.randn
+    generator: torch.Generator | None = None,  # of the noise; by default PyTorch's own
+    **kwargs,  # device or dtype, passed on to torch.randn
 ) -> Tensor:  # noise of standard deviation `prior_std`
     "Noise to start sampling from: x_T when nothing is left of the image."
-    return self.prior_std * torch.randn(tuple(shape), **kwargs)
+    return self.prior_std * torch.randn(tuple(shape), generator=generator, **kwargs)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #f9aa5cee
 @patch(cls_method=True)
@@ -414,22 +415,24 @@ def c_in(
 def training_pair(
     self: GaussianDiffusion,
     x0: Tensor,  # clean images [b, c, h, w] in [-1, 1], or points [b] or [b, d] of any size
-    t,  # step 1..T: an int for all, or integers [b]
     predict: str,  # what the network answers, a name in `predictions`; another raises ValueError
-    generator: torch.Generator | None = None,  # of the noise, on the CPU; by default PyTorch's own
-) -> tuple:  # the network's input c_in(t) x_t, and its target; both of x0's shape
-    "What a network is trained with: noisy images of size 1 and the answer that is wanted."
+    t=None,  # step 1..T: an int for all, or integers [b]; by default drawn for each image
+    generator: torch.Generator | None = None,  # of steps and noise, on the CPU; default PyTorch's
+) -> tuple:  # the network's input c_in(t) x_t, its steps [b], the target; images of x0's shape
+    "What a network is trained with: noisy images of size 1, their steps, the answer wanted."
     pair = lookup("prediction", predict, predictions)
     if isinstance(x0, Tensor) and x0.ndim == 4:
         check_images(x0, name="x0")
     _check(x0=x0)
-    t = _check_t(self, t, x0)
+    if t is None:
+        t = torch.randint(1, self.T + 1, (len(x0),), generator=generator)
+    t = _check_t(self, t, x0).expand(len(x0))
     alpha = self.alpha[t]
     sigma = self.sigma[t]
     eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
     xt = _combine(alpha, x0, sigma, eps)
     a, b = pair(alpha, sigma)
-    return _c_in(alpha, sigma, x0) * xt, _combine(a, x0, b, eps)
+    return _c_in(alpha, sigma, x0) * xt, t.to(x0.device), _combine(a, x0, b, eps)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #4cab21b5
 @patch(cls_method=True)

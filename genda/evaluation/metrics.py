@@ -28,7 +28,7 @@ class Score(float):
     layer = ""  # the features
     dim = None  # their number
     baseline = None  # what real images score
-    says = "real-vs-real baseline at the same n"  # what `floor` is
+    says = "real-vs-real baseline at the same n"  # what `baseline` is
     sd = None  # standard deviation over blocks
 
     def __new__(cls, value=0.0, **about):
@@ -221,7 +221,7 @@ def kid(
     "The kernel distance between generated and real images, mean over blocks."
     fake_blocks = _blocks(_features(fake, features), block)
     real_blocks = _blocks(_features(real, features), block)
-    floor_blocks = None if baseline is None else _blocks(_features(baseline, features), block)
+    baseline_blocks = None if baseline is None else _blocks(_features(baseline, features), block)
     values = []
     base = []
     n = 0
@@ -231,9 +231,9 @@ def kid(
         n += len(f)
         m += len(g)
         dim = f.shape[1]
-        if floor_blocks is None:
+        if baseline_blocks is None:
             continue
-        r = next(floor_blocks, f[:0])[: len(f)]
+        r = next(baseline_blocks, f[:0])[: len(f)]
         if len(r) < len(f):
             raise ValueError(
                 "the real-vs-real baseline needs as many real images as were generated, "
@@ -399,7 +399,7 @@ def _inception(layer):
     except OSError as e:
         raise RuntimeError(
             f"the Inception weights could not be had ({e}). Put {url} (91 MB) into "
-            f"{torch.hub.get_dir()}/checkpoints, or measure in the features of a Judge; "
+            f"{torch.hub.get_dir()}/checkpoints, or measure in the features of an Evaluator; "
             "figures of the two are not comparable"
         ) from e
 
