@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['CONVENTIONS', 'Guided', 'ClassifierFreeGuidance', 'cfg', 'to_w', 'log_likelihood', 'ClassifierGuidance',
-           'classifier_guided', 'conditional_accuracy', 'complete_conditions', 'TimeConditionalClassifier',
-           'CorruptBatches']
+           'classifier_guided', 'TimeConditionalClassifier', 'CorruptBatches', 'complete_conditions',
+           'conditional_accuracy']
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #a71e9db9
-import copy
+from copy import copy
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +56,7 @@ class Guided:
         xt: Tensor,  # noisy images [b, c, h, w]
         t,  # step 1..T: an int, or integers [b]
     ) -> Tensor:  # x0 prediction [b, c, h, w]
-        x0 = self.guess(xt, t)
+        x0 = self.x0_prediction(xt, t)
         return x0.clamp(-1, 1) if self.clip else x0
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #6e89fb66
@@ -76,7 +76,7 @@ class ClassifierFreeGuidance(Guided):
         super().__init__(denoise)
         self.w = w
 
-    def guess(self, xt, t):
+    def x0_prediction(self, xt, t):
         w = self.w
         if self.inner.y is None:
             raise ValueError("no condition to guide to: denoise.with_y(y) sets it")
@@ -157,7 +157,7 @@ class ClassifierGuidance(Guided):
         denoise,  # from `denoiser` or `cfg`
         classifier,  # (xt, t) -> logits [b, k], trained on noisy images
         y,  # the condition, as in `log_likelihood`; None waits for `with_y`
-        scale,  # how hard to push: 1 is Bayes' rule, 0 is none
+        scale,  # factor of the gradient: 1 is Bayes' rule, 0 is none
         process,  # the process of both
     ):
         super().__init__(denoise)
@@ -182,7 +182,7 @@ class ClassifierGuidance(Guided):
             logits = self.classifier(self.process.c_in(t) * x, t)
             return torch.autograd.grad(log_likelihood(logits, self.condition).sum(), x)[0]
 
-    def guess(self, xt, t):
+    def x0_prediction(self, xt, t):
         t = torch.as_tensor(t, device=xt.device).expand(len(xt))
         x0 = self.inner(xt, t)
         if self.condition is None or not self.scale:
@@ -197,56 +197,11 @@ def classifier_guided(
     denoise,  # from `denoiser` or `cfg`; one without a condition stays without
     classifier,  # (xt, t) -> logits [b, k], trained on noisy images
     y: Tensor,  # the condition, as in `log_likelihood`; None waits for `with_y`
-    scale: float,  # how hard to push: 1 is Bayes' rule, 0 is none
+    scale: float,  # factor of the gradient: 1 is Bayes' rule, 0 is none
     process: GaussianDiffusion,  # the process of both
 ) -> ClassifierGuidance:  # (xt, t) -> x0; one call of each network, one of them backwards too
     "Classifier guidance."
     return ClassifierGuidance(denoise, classifier, y, scale, process)
-
-# %% ../../nbs/2_diffusion/6_guidance.ipynb #babb1db3
-def conditional_accuracy(
-    evaluator,  # a Judge of classes, the evaluator
-    process,  # what the network was trained with
-    predict: str = "v",  # what the network predicts
-    w: float = 2.0,  # guidance weight
-    n: int = 100,  # how many images, as many per class
-    steps: int = 20,  # of DDIM
-    seed: int = 0,  # of their noise
-):  # network -> the evaluator's accuracy, a Score
-    "A function that draws images of each class from a network and has them evaluated."
-    y = torch.arange(n) % 10
-    shape = (evaluator.channels, evaluator.size, evaluator.size)
-
-    def score(model):
-        guided = cfg(denoiser(model, process, predict), w)
-        x = generate(
-            guided, process, shape, y, sampler=ddim, steps=steps, seed=seed, progress=False
-        )
-        return evaluator.accuracy(x, y)
-
-    return score
-
-# %% ../../nbs/2_diffusion/6_guidance.ipynb #b9c98a2a
-def complete_conditions(
-    labels: Tensor,  # of the data [m, k], 0 and 1
-    which: Tensor,  # the attribute that must be present in each condition [n], 0..k-1
-    seed: int = 0,  # of the draw
-) -> (
-    Tensor
-):  # conditions [n, k] of -1 and 1; ValueError where no face of the data has the attribute
-    "Whole conditions for one attribute each, the others drawn from the data given that one."
-    gen = torch.Generator().manual_seed(seed)
-    conditions = []
-    for k in which.tolist():
-        rows = labels[labels[:, k] > 0]
-        if not len(rows):
-            raise ValueError(
-                f"the data hold nothing with attribute {k}: "
-                "the attributes that go with it cannot be drawn from them"
-            )
-        row = rows[torch.randint(len(rows), (1,), generator=gen)[0]]
-        conditions.append(2 * row.float() - 1)
-    return torch.stack(conditions)
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #b32890dc
 class TimeConditionalClassifier(nn.Module):
@@ -300,3 +255,48 @@ class CorruptBatches(Callback):
         eps = torch.randn(x0.shape, generator=gen).to(x0.device)
         xt = self.process.corrupt(x0, t, eps)
         self.learn.xb = (self.process.c_in(t) * xt, t)
+
+# %% ../../nbs/2_diffusion/6_guidance.ipynb #b9c98a2a
+def complete_conditions(
+    labels: Tensor,  # of the data [m, k], 0 and 1
+    which: Tensor,  # the attribute that must be present in each condition [n], 0..k-1
+    seed: int = 0,  # of the draw
+) -> (
+    Tensor
+):  # conditions [n, k] of -1 and 1; ValueError where no face of the data has the attribute
+    "Whole conditions for one attribute each, the others drawn from the data given that one."
+    gen = torch.Generator().manual_seed(seed)
+    conditions = []
+    for k in which.tolist():
+        rows = labels[labels[:, k] > 0]
+        if not len(rows):
+            raise ValueError(
+                f"the data hold nothing with attribute {k}: "
+                "the attributes that go with it cannot be drawn from them"
+            )
+        row = rows[torch.randint(len(rows), (1,), generator=gen)[0]]
+        conditions.append(2 * row.float() - 1)
+    return torch.stack(conditions)
+
+# %% ../../nbs/2_diffusion/6_guidance.ipynb #babb1db3
+def conditional_accuracy(
+    evaluator,  # an `Evaluator` of classes
+    process,  # what the network was trained with
+    predict: str = "v",  # what the network predicts
+    w: float = 2.0,  # guidance weight
+    n: int = 100,  # how many images, as many per class
+    steps: int = 20,  # of DDIM
+    seed: int = 0,  # of their noise
+):  # network -> the evaluator's accuracy, a Score
+    "A function that draws images of each class from a network and has them evaluated."
+    y = torch.arange(n) % 10
+    shape = (evaluator.channels, evaluator.size, evaluator.size)
+
+    def score(model):
+        guided = cfg(denoiser(model, process, predict), w)
+        x = generate(
+            guided, process, shape, y, sampler=ddim, steps=steps, seed=seed, progress=False
+        )
+        return evaluator.accuracy(x, y)
+
+    return score
