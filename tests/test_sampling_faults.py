@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from genda import contest
-from genda.diffusion.guidance import complete_conditions
-from genda.training.callbacks import TimeBudget
 from genda.diffusion.ddpm import denoiser
-from genda.diffusion.guidance import cfg, log_likelihood, to_w
+from genda.diffusion.guidance import cfg, complete_conditions, log_likelihood, to_w
 from genda.diffusion.process import GaussianDiffusion
+from genda.diffusion.score import best_snr, langevin_lag
 from genda.models.unet import UNet
+from genda.training import callbacks
+from genda.training.callbacks import TimeBudget
 
 PROCESS = GaussianDiffusion.vp(10, "cosine")
 IMAGES = torch.zeros(2, 1, 4, 4)
@@ -63,7 +63,7 @@ def test_a_training_needs_time():
         TimeBudget(0, 1e-3)
 
 
-def test_within_follows_the_clock(monkeypatch):
+def test_a_time_budget_follows_the_clock(monkeypatch):
     "A clock that moves a tenth of a second per look: twenty batches in two seconds."
     now = [0.0]
 
@@ -71,20 +71,30 @@ def test_within_follows_the_clock(monkeypatch):
         now[0] += 0.1
         return now[0]
 
-    monkeypatch.setattr(contest, "time", SimpleNamespace(perf_counter=tick))
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=tick))
     rates = []
     opt = SimpleNamespace(set_hyper=lambda name, value: rates.append(value))
-    within = TimeBudget(2.05, 1e-3)
-    within.learn = SimpleNamespace(training=True, opt=opt)
-    within.before_fit()
-    with pytest.raises(contest.CancelFitException):
+    budget = TimeBudget(2.05, 1e-3)
+    budget.learn = SimpleNamespace(training=True, opt=opt)
+    budget.before_fit()
+    with pytest.raises(callbacks.CancelFitException):
         for _ in range(100):
-            within.before_batch()
-    assert within.batches == len(rates) == 20
+            budget.before_batch()
+    assert budget.batches == len(rates) == 20
     assert max(rates) <= 1e-3
     highest = rates.index(max(rates))
     assert rates[highest:] == sorted(rates[highest:], reverse=True)
     assert rates[-1] < 0.1 * max(rates)
-    within.learn.training = False
-    within.before_batch()
-    assert within.batches == 20, "validation does not look at the clock"
+    budget.learn.training = False
+    budget.before_batch()
+    assert budget.batches == 20, "validation does not look at the clock"
+
+
+def test_more_langevin_steps_lag_less_and_need_smaller_ones():
+    process = GaussianDiffusion.ve(1000, 0.02, 30.0)
+    sizes = [best_snr(process, k) for k in (1, 2, 5, 10)]
+    assert sizes == sorted(sizes, reverse=True)
+    lags = [langevin_lag(process, k, 0.16) for k in (1, 2, 5, 10)]
+    assert lags == sorted(lags, reverse=True)
+    assert lags[0] > 100
+    assert langevin_lag(process, 10, sizes[-1]) < 1.2
