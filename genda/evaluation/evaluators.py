@@ -79,7 +79,7 @@ KINDS = dict(
 def train_evaluator(
     d: DataLoaders,  # batches (x [b, c, h, h], y); `d.vocab` names the classes or attributes
     images: int,  # how many images it sees, repeats counted; whole epochs, at least one
-    kind: str = "classes",  # what the answers are: an entry of KINDS
+    kind: str = "attributes",  # what the answers are: an entry of KINDS
     net: str = "plain",  # the network: an entry of NETS
     lr: float = 8e-3,  # the highest learning rate
     cbs=None,  # callbacks, such as one that changes the images at random
