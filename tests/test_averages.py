@@ -18,14 +18,6 @@ class AllAveraged(EMA):
     use_buffers = True
 
 
-class Regrouped(EMA):
-    "The same, said by regrouping the pairs."
-
-    def before_fit(self):
-        super().before_fit()
-        self.pairs = [[[*weights, *buffers], []] for weights, buffers in self.pairs]
-
-
 def network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1))
@@ -48,7 +40,7 @@ def lerp_by_hand(mean, net, n, decay, use_buffers):
         mean[key] = torch.lerp(mean[key], new, 1 - d) if averaged else new.clone()
 
 
-@pytest.mark.parametrize("kind", [EMA, AllAveraged, Regrouped])
+@pytest.mark.parametrize("kind", [EMA, AllAveraged])
 @pytest.mark.parametrize("decay", [0.0, 0.9, 0.999])
 def test_average_is_the_formula_to_the_last_bit(kind, decay):
     net = network()

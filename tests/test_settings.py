@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from fastcore.xdg import xdg_cache_home
+from PIL import Image
 
-from genda import core
-from genda.settings import budget, settings
+import genda.settings
 from genda.checks import replace_file
+from genda.settings import Numbers, Settings, budget, overrides, settings
+from genda.show import animate
 
 INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = {}\nbudget = lesson\n"
 
@@ -24,8 +27,13 @@ def project(tmp_path, monkeypatch):
 
 def test_the_file_is_read_once(project, monkeypatch):
     reads = []
-    read = core._read_settings
-    monkeypatch.setattr(core, "_read_settings", lambda *a: reads.append(a) or read(*a))
+    read = genda.settings._read_settings
+
+    def counted(*args):
+        reads.append(args)
+        return read(*args)
+
+    monkeypatch.setattr(genda.settings, "_read_settings", counted)
     assert [settings().seed for _ in range(5)] == [1] * 5
     assert len(reads) == 1
 
@@ -84,6 +92,20 @@ def test_a_budget_without_a_section_is_a_budget(project, monkeypatch):
     assert budget(steps=9, study=dict(steps=3)).steps == 3
 
 
+def test_numbers_and_settings_list_what_they_have(project):
+    with pytest.raises(AttributeError, match="it has: steps"):
+        _ = Numbers(steps=9).bs
+    with pytest.raises(AttributeError, match="it has: seed"):
+        _ = Settings(seed=1).steps
+
+
+def test_an_override_counts_for_one_run(project, monkeypatch):
+    assert overrides() == {}
+    monkeypatch.setenv("GENDA_SET", "steps=2, channels=(8, 16)")
+    assert overrides() == dict(steps=2, channels=(8, 16))
+    assert budget(steps=9).steps == 2
+
+
 def test_a_value_without_a_name_is_no_override(project, monkeypatch):
     for text in ("5", "steps", "steps=", "steps=x", "a=1)+(2"):
         monkeypatch.setenv("GENDA_SET", text)
@@ -103,12 +125,10 @@ def test_an_interrupted_file_leaves_the_old_one(tmp_path):
 
 
 def test_an_animation_is_written_whole_or_not_at_all(tmp_path):
-    import torch
-
     frames = torch.zeros(3, 2, 1, 8, 8)
     for ending in (".gif", ".webp"):
-        core.animate(frames, path=tmp_path / f"film{ending}")
-        assert core.Image.open(tmp_path / f"film{ending}").format == ending[1:].upper()
+        animate(frames, path=tmp_path / f"film{ending}")
+        assert Image.open(tmp_path / f"film{ending}").format == ending[1:].upper()
     with pytest.raises(ValueError, match=r"one of [.]webp, [.]gif"):
-        core.animate(frames, path=Path(tmp_path, "film.mov"))
+        animate(frames, path=Path(tmp_path, "film.mov"))
     assert len(list(tmp_path.iterdir())) == 2

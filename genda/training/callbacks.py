@@ -12,7 +12,7 @@ from ctypes import CDLL
 from functools import partial
 
 import torch
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds, combined_cos
 from fastai.metrics import ValueMetric
@@ -139,19 +139,6 @@ class EMA(Callback):
     def after_step(self):
         self.average.update_parameters(self.learn.model)
 
-# %% ../../nbs/6_workshop/2_training.ipynb #d13dcd50
-# Only until gan.GeneratorEMA says `use_buffers = True` instead of regrouping these pairs.
-def _pairs(ema):
-    "[weights, buffers] of the average and of the network."
-    return [[list(m.parameters()), list(m.buffers())] for m in (ema.model, ema.learn.model)]
-
-
-def _regrouped(ema, pairs):
-    ema.average.use_buffers = True
-
-
-EMA.pairs = property(_pairs, _regrouped)
-
 # %% ../../nbs/6_workshop/2_training.ipynb #b547db95
 class KeepBest(Callback):
     "After each epoch score the averaged weights; keep the best."
@@ -211,32 +198,61 @@ def warm_cosine(
 
 # %% ../../nbs/6_workshop/2_training.ipynb #164ef2d5
 class TimeBudget(Callback):
-    "Train by the clock: the learning rate rises shortly and falls in a line to zero."
+    "Training that lasts so many seconds; all schedules follow the clock."
 
-    order = 60
+    order = -20  # before every callback that asks how much of the training is done
 
     def __init__(
         self,
-        seconds: float,  # how long, above 0; give `fit` more epochs than that can hold
-        lr: float,  # the highest learning rate
-        warm: float = 0.05,  # share of the time in which it rises
+        seconds: float,  # of training, above 0; give `fit` more epochs than that can hold
+        lr: float | None = None,  # the highest learning rate of a `warm_linear`; None sets none
+        warm: float = 0.05,  # share of the time in which that rate rises
+        clock=time.perf_counter,  # or time.process_time: seconds of the processor, all threads
+        look=None,  # called without arguments at equal distances, its time not counted
+        times: int = 4,  # how often, the last time at the end; what it returns is kept in `seen`
+        validate: bool = True,  # False: no epoch is validated
     ):
         if seconds <= 0:
             raise ValueError(f"a training of {seconds} seconds: more than 0 are needed")
         self.seconds = seconds
-        rise = SchedLin(lr / 25, lr)
-        fall = SchedLin(lr, 0.0)
-        self.curve = combine_scheds([warm, 1 - warm], [rise, fall])
+        self.lr = lr
+        self.warm = warm
+        self.clock = clock
+        self.look = look
+        self.times = times
+        self.validate = validate
 
     def before_fit(self):
+        self.curve = warm_linear(self.lr, self.warm).scheds["lr"] if self.lr else None
         self.batches = 0
-        self.start = time.perf_counter()
+        self.seen = []
+        self.last = 0.0  # seconds spent when it was last measured
+        self.start = self.clock()
+
+    @property
+    def spent(self):
+        return self.clock() - self.start
+
+    def _look_is_due(self):
+        if self.look is None or len(self.seen) == self.times:
+            return False
+        return self.last >= self.seconds * (len(self.seen) + 1) / self.times
 
     def before_batch(self):
         if not self.training:
             return
-        share = (time.perf_counter() - self.start) / self.seconds
-        if share >= 1:
+        self.last = self.spent
+        while self._look_is_due():
+            self.seen.append(self.look())
+            self.start = self.clock() - self.last  # as if no time had passed
+        if self.last >= self.seconds:
             raise CancelFitException()
-        self.opt.set_hyper("lr", self.curve(share))
+        share = self.last / self.seconds
+        self.learn.pct_train = share
+        if self.curve:
+            self.opt.set_hyper("lr", self.curve(share))
         self.batches += 1
+
+    def before_validate(self):
+        if not self.validate:
+            raise CancelValidException()

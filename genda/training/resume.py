@@ -27,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..checks import replace_file
 from .callbacks import EMA, KeepBest
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
@@ -103,10 +104,8 @@ def save_state(
     tensors = {}
     text = json.dumps(_flat(state, tensors))
     about = dict(format="1", state=text, sha256=_digest(text, tensors))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file(tensors, part, about)
-    part.replace(path)
+    with replace_file(path) as part:
+        save_file(tensors, part, about)
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #8f205428
 def load_state(
@@ -283,6 +282,8 @@ class Resume(Callback):
     def before_fit(self):
         self.plan = _plan(self.learn)
         self.stopped = False
+        for half in self.file.parent.glob(f"{self.file.name}.*.part"):
+            half.unlink()  # a kill while a checkpoint was written leaves it
         if self.file.is_file():
             self._go_on()
         self.start = time.perf_counter() - self.seconds
