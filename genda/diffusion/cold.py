@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['line_order', 'average', 'Cold', 'averaging', 'blur', 'pixelate', 'mask', 'fade', 'degradations', 'cold',
-           'train_denoiser', 'sample_figures', 'restoration_methods', 'train_restoration']
+           'train_denoiser']
 
 # %% ../../nbs/2_diffusion/9_cold.ipynb #a89ac8ce
 import itertools
@@ -19,11 +19,8 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from ..checks import lookup
-from ..data.registry import dls, load
-from .ddpm import Frame, diffusion_learner, last
-from ..evaluation.metrics import frechet_distance, inception_score, moments, prdc
-from ..models.unet import make_net
-from ..settings import set_seed
+from .ddpm import Frame, diffusion_learner
+from ..evaluation.metrics import moments
 from ..training.callbacks import warm_linear
 
 # %% ../../nbs/2_diffusion/9_cold.ipynb #a3fd0050
@@ -100,11 +97,14 @@ def training_pair(
     self: Cold,
     x0: Tensor,  # clean images [b, c, h, w]
     predict: str = "x0",  # what the network predicts: x0; anything else raises ValueError
+    t=None,  # step 1..T: an int for all, or integers [b]; by default drawn evenly for each image
     generator=None,  # a torch.Generator for the steps
-) -> tuple:  # the network's input [b, c, h, w], steps [b] from 1..T, the target [b, c, h, w]
-    "Degraded images at random steps, and what the network should answer."
+) -> tuple:  # the network's input [b, c, h, w], steps [b], the target [b, c, h, w]
+    "Degraded images, at random steps by default, and what the network should answer."
     lookup("prediction of a cold process", predict, {"x0": None})
-    t = torch.randint(1, self.T + 1, (len(x0),), generator=generator).to(x0.device)
+    if t is None:
+        t = torch.randint(1, self.T + 1, (len(x0),), generator=generator)
+    t = torch.as_tensor(t, device=x0.device).expand(len(x0))
     return self.corrupt(x0, t), t, x0
 
 
@@ -274,14 +274,14 @@ def fit(
 ) -> Cold:  # itself
     "Fit Gaussians to the fully degraded images."
 
-    def flat_end(images):
+    def flat_last(images):
         return self.corrupt(images, self.T).flatten(1)
 
     parts = [x] if y is None else [x[y == k] for k in range(int(y.max()) + 1)]
     self.gaussians = []
     counts = []
     for part in parts:
-        found = moments(part, flat_end)
+        found = moments(part, flat_last)
         eigenvalues, vectors = torch.linalg.eigh(found.cov)
         root = vectors * eigenvalues.clamp(min=0).sqrt()
         self.gaussians.append((found.mean, root))
@@ -313,78 +313,3 @@ def prior(
     if noise:
         xT = xT + noise * torch.randn(xT.shape, generator=generator)
     return xT
-
-# %% ../../nbs/2_diffusion/9_cold.ipynb #f30ec9e8
-def sample_figures(
-    x: Tensor,  # digits [n, c, h, w] in [-1, 1]
-    evaluator,  # a Judge of classes, the evaluator
-    real: Tensor,  # held-out real images
-    baseline: Tensor,  # other real images, at least as many as `x`, for the real-vs-real baseline
-    y: Tensor = None,  # the classes they should show [n]
-) -> dict:  # fid, floor, inception, recall, bits, and accuracy where y is given
-    "The figures of a sample set."
-    distance = frechet_distance(x, real, evaluator, baseline)
-    n = min(len(x), len(real))
-    share = evaluator.logits(x).argmax(1).bincount().double() / len(x)
-    figures = dict(
-        frechet_distance=float(distance),
-        baseline=distance.baseline,
-        inception=float(inception_score(x, evaluator)),
-        recall=float(prdc(x[:n], real[:n], evaluator).recall),
-        bits=-(torch.xlogy(share, share).sum() / math.log(2)).item(),
-    )
-    if y is not None:
-        figures["accuracy"] = float(evaluator.accuracy(x, y))
-    return figures
-
-# %% ../../nbs/2_diffusion/9_cold.ipynb #544a4ecb
-def restoration_methods(
-    restore,  # (xt, t) -> x0
-    process: Cold,  # with its prior
-    x: Tensor,  # digits to degrade [n, c, h, w]
-    y: Tensor,  # their classes [n]
-    start: int | None = None,  # the step to degrade them to; by default T
-) -> dict:  # name -> images [n, c, h, w]
-    "Digits degraded, and restored by each method; without `start` generated as well."
-    t = process.T if start is None else start
-    degraded = process.corrupt(x, t)
-
-    def sample(xT, **options):
-        parts = [last(cold(restore, process, v, start=t, **options)) for v in xT.split(500)]
-        return torch.cat(parts).clamp(-1, 1)
-
-    made = dict(
-        degraded=degraded,
-        direct=sample(degraded, steps=1),
-        naive=sample(degraded, algorithm=1),
-        sampled=sample(degraded),
-    )
-    if start is None:
-        gen = torch.Generator().manual_seed(0)
-        made["generated"] = sample(process.prior(x.shape, y, generator=gen))
-    return made
-
-# %% ../../nbs/2_diffusion/9_cold.ipynb #74d9600b
-def train_restoration(
-    data: str,  # a set of images
-    degradation="columns_random_1",  # a degradation: a name of `damages`, or a Cold of your own
-    net: str = "unet",  # a name of `make_net`
-    options: dict | None = None,  # further arguments of `make_net`
-    loss: str = "l1",  # l1, mse or huber
-    lr: float = 3e-3,  # the highest learning rate
-    images: int = 50_000,  # images seen in training, repeats counted
-    bs: int = 32,  # images in a batch
-    fit: int = 10_000,  # images that the prior is fitted to
-) -> tuple:  # the process with its prior, the Learner
-    "A network trained to restore from one kind of degradation."
-    set_seed()
-    n = len(load(data)[1])
-    x, y = load(data, n=min(n, fit))
-    process = degradation
-    if not isinstance(degradation, Cold):
-        process = lookup("degradation", degradation, degradations(x.shape[3]))
-    process.fit(x, y)
-    n_valid = min(256, len(load(data, "valid")[1]))
-    d = dls(data, bs=bs, n=min(images // 2, n), n_valid=n_valid, drop_last=True)
-    network = make_net(net, x.shape[1], **(options or {}))
-    return process, train_denoiser(d, network, process, "x0", images, lr, loss)
