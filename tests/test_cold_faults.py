@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from genda.diffusion.cold import Cold, average, averaging, cold, line_order
-# GONE cold: train_restoration
 from genda.diffusion.ddpm import denoiser, last
 from genda.diffusion.process import GaussianDiffusion
 
@@ -48,11 +47,6 @@ def test_a_prior_must_be_fitted():
         averaging().prior((1, 1, 28, 28))
 
 
-def test_an_unknown_degradation_is_named():
-    with pytest.raises(ValueError, match="columns_random_1"):
-        train_restoration("mnist5k", "melt", fit=100)
-
-
 def test_a_cold_process_predicts_x0_only():
     t = torch.tensor([1, 2, 3])
     for predict in ("eps", "v", "score"):
@@ -74,6 +68,24 @@ def test_the_contract_of_a_process(process):
     assert torch.equal(target, IMAGES)
     assert steps.min() >= 1
     assert steps.max() <= process.T
+    xin, steps, _ = process.training_pair(IMAGES, "x0", t=t)
+    assert torch.equal(steps, t)
+    assert torch.equal(xin, process.corrupt(IMAGES, t))
     net = torch.nn.Identity()
     net.forward = lambda xt, t: xt
     assert torch.equal(denoiser(net, process, "x0")(IMAGES, 2), IMAGES)
+
+
+def test_steps_of_a_training_pair_are_checked():
+    assert COLUMNS.training_pair(IMAGES, t=28)[1].tolist() == [28, 28, 28]
+    with pytest.raises(ValueError, match=r"steps 0\.\.28"):
+        COLUMNS.training_pair(IMAGES, t=29)
+
+
+def test_a_fitted_prior_repeats_itself():
+    process = averaging().fit(torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(1)))
+    again = [
+        process.prior((2, 1, 28, 28), generator=torch.Generator().manual_seed(2)) for _ in "ab"
+    ]
+    assert torch.equal(*again)
+    assert again[0].shape == (2, 1, 28, 28)

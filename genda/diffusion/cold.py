@@ -19,11 +19,8 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from ..checks import lookup
-from ..data.registry import dls, load
-from .ddpm import Frame, diffusion_learner, last
-from ..evaluation.metrics import frechet_distance, inception_score, moments, prdc
-from ..models.unet import make_net
-from ..settings import set_seed
+from .ddpm import Frame, diffusion_learner
+from ..evaluation.metrics import moments
 from ..training.callbacks import warm_linear
 
 # %% ../../nbs/2_diffusion/9_cold.ipynb #a3fd0050
@@ -100,11 +97,14 @@ def training_pair(
     self: Cold,
     x0: Tensor,  # clean images [b, c, h, w]
     predict: str = "x0",  # what the network predicts: x0; anything else raises ValueError
+    t=None,  # step 1..T: an int for all, or integers [b]; by default drawn evenly for each image
     generator=None,  # a torch.Generator for the steps
-) -> tuple:  # the network's input [b, c, h, w], steps [b] from 1..T, the target [b, c, h, w]
-    "Degraded images at random steps, and what the network should answer."
+) -> tuple:  # the network's input [b, c, h, w], steps [b], the target [b, c, h, w]
+    "Degraded images, at random steps by default, and what the network should answer."
     lookup("prediction of a cold process", predict, {"x0": None})
-    t = torch.randint(1, self.T + 1, (len(x0),), generator=generator).to(x0.device)
+    if t is None:
+        t = torch.randint(1, self.T + 1, (len(x0),), generator=generator)
+    t = torch.as_tensor(t, device=x0.device).expand(len(x0))
     return self.corrupt(x0, t), t, x0
 
 
@@ -274,14 +274,14 @@ def fit(
 ) -> Cold:  # itself
     "Fit Gaussians to the fully degraded images."
 
-    def flat_end(images):
+    def flat_last(images):
         return self.corrupt(images, self.T).flatten(1)
 
     parts = [x] if y is None else [x[y == k] for k in range(int(y.max()) + 1)]
     self.gaussians = []
     counts = []
     for part in parts:
-        found = moments(part, flat_end)
+        found = moments(part, flat_last)
         eigenvalues, vectors = torch.linalg.eigh(found.cov)
         root = vectors * eigenvalues.clamp(min=0).sqrt()
         self.gaussians.append((found.mean, root))
