@@ -17,6 +17,7 @@ import numpy as np
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
+from .archives import find_first
 from .downloads import DataError, cached, candidate_paths
 from genda.data.raycast import (
     COLOURS,
@@ -113,11 +114,6 @@ def draw_lists(
     return lists
 
 
-def _first_file(name):
-    "The first file of that name among the data, or None."
-    return next((p for p in candidate_paths(name) if p.is_file()), None)
-
-
 def _drawn_scenes():
     "As many scenes as i-CLEVR has, with lists that we draw."
     lists = []
@@ -140,7 +136,7 @@ def scenes(
     n: int | None = None,  # only the first so many scenes, by default all 6,003
 ) -> tuple:  # lists of names, one per picture; the number of each picture's scene
     "The label lists of the training pictures: those of train.json where it is found, else drawn."
-    path = _first_file("iclevr/train.json")
+    path = find_first("iclevr/train.json")
     lists, kin = _published_scenes(path) if path else _drawn_scenes()
     wanted = np.flatnonzero(kin < (n or len(lists)))
     return [lists[i] for i in wanted], kin[wanted]
@@ -265,7 +261,7 @@ def by_scene(
 
 def _source():
     "Where the pictures come from, as the catalogue says it."
-    path = _first_file("iclevr/train.json")
+    path = find_first("iclevr/train.json")
     lists = f"the label lists of {path.parent.name}'s train.json" if path else ""
     return (
         f"ray cast here from {lists or 'label lists drawn alike'}; "
@@ -300,7 +296,7 @@ def condition_lists(
     "The lists that a generator is to draw: the published ones where they are found, else drawn."
     if name not in ("test", "new_test"):
         raise ValueError(f"{name!r}: 'test' or 'new_test' is wanted")
-    path = _first_file(f"iclevr/{name}.json")
+    path = find_first(f"iclevr/{name}.json")
     lists = read_lists(path)[1] if path else _drawn_like(name)
     return lists, np.array([vector(names) for names in lists])
 
