@@ -206,8 +206,7 @@ def _add(scene, name, rng):
 # %% ../../nbs/5_data/8_clevr.ipynb #03b19582
 def draw_scene(
     names: list,  # names of kinds, as in NAMES; ValueError where there is no room for one
-    # a number or a list of numbers: the same seed begins the same scene, whatever follows
-    seed=0,
+    seed=0,  # a number or several: the same seed begins the same scene, whatever follows
 ) -> Scene:  # with a thing for each name, in their order
     "A scene in order: nothing overlaps, leaves the frame or is hidden."
     vector(names)
@@ -227,9 +226,7 @@ def _picture(names, scene, seed, size):
 
 def render_lists(
     lists: list,  # lists of names, one per picture
-    # [n], the number of each picture's scene: pictures of one scene share their places;
-    # by default each picture has a scene of its own
-    kin=None,
+    kin=None,  # [n], each picture's scene by number, whose places it shares; by default its own
     size: int = 64,  # side in px
     seed: int = 0,  # the same seed gives the same bytes
     workers: int = 2,  # threads; they change nothing but the time

@@ -216,9 +216,7 @@ def _read_parts(path):
 
 # %% ../../nbs/5_data/9_photographs.ipynb #567d973a
 def read_attributes(
-    # list_attr_celeba.txt: a line with the count, a line with forty names,
-    # then one line per image: a file name and forty times 1 or -1
-    path,
+    path,  # list_attr_celeba.txt
 ) -> dict:  # file name -> list of forty 0 or 1; DataError names the line that is wrong
     "The attributes of CelebA, by file name."
     lines = _lines(path)
