@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genda.settings import settings
+from genda.data.archives import (
+    _inside,
+    cached_until_changed,
+    find_first,
+    plain_pickle,
+    read_arrays,
+    read_batches,
+    read_classes,
+)
 from genda.data.downloads import DataError
-from genda.data.archives import _inside, find_first, cached_until_changed, plain_pickle, read_arrays, read_batches, read_classes
+from genda.settings import settings
 
 INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from genda.data.registry import load, load_raw
 from genda.data.faces import STYLES, attribute_vector, draw_face, draw_faces
+from genda.data.registry import load, load_raw
 
 
 def test_a_face_depends_on_its_own_seed_alone():

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from torchvision import datasets as tv
 
-from genda.settings import settings
 from genda.data.downloads import DataError, cached, idx_ready, read_folder, read_idx
+from genda.settings import settings
 
 INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
 

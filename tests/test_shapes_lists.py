@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from genda.data.downloads import DataError
 from genda.data.clevr import read_lists
+from genda.data.downloads import DataError
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from .downloads import DataError, _open, cached, candidate_paths
+from .downloads import DataError, cached, candidate_paths, open_image
 from .splits import take_split
 from ..settings import settings
 
@@ -245,7 +245,7 @@ def read_classes(
         if kind not in names:
             raise DataError(f"{path}: {name} has an unknown class, not one of {', '.join(names)}")
         try:
-            image, _grey = _open(BytesIO(content), size)
+            image, _grey = open_image(BytesIO(content), size)
         except Exception as error:
             reason = type(error).__name__
             raise DataError(f"{path}: {name} is no image that can be read ({reason})") from None

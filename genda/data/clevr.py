@@ -17,6 +17,7 @@ import numpy as np
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
+from .archives import find_first
 from .downloads import DataError, cached, candidate_paths
 from genda.data.raycast import (
     COLOURS,
@@ -113,11 +114,6 @@ def draw_lists(
     return lists
 
 
-def _first_file(name):
-    "The first file of that name among the data, or None."
-    return next((p for p in candidate_paths(name) if p.is_file()), None)
-
-
 def _drawn_scenes():
     "As many scenes as i-CLEVR has, with lists that we draw."
     lists = []
@@ -140,7 +136,7 @@ def scenes(
     n: int | None = None,  # only the first so many scenes, by default all 6,003
 ) -> tuple:  # lists of names, one per picture; the number of each picture's scene
     "The label lists of the training pictures: those of train.json where it is found, else drawn."
-    path = _first_file("iclevr/train.json")
+    path = find_first("iclevr/train.json")
     lists, kin = _published_scenes(path) if path else _drawn_scenes()
     wanted = np.flatnonzero(kin < (n or len(lists)))
     return [lists[i] for i in wanted], kin[wanted]
@@ -210,8 +206,7 @@ def _add(scene, name, rng):
 # %% ../../nbs/5_data/8_clevr.ipynb #03b19582
 def draw_scene(
     names: list,  # names of kinds, as in NAMES; ValueError where there is no room for one
-    # a number or a list of numbers: the same seed begins the same scene, whatever follows
-    seed=0,
+    seed=0,  # a number or several: the same seed begins the same scene, whatever follows
 ) -> Scene:  # with a thing for each name, in their order
     "A scene in order: nothing overlaps, leaves the frame or is hidden."
     vector(names)
@@ -231,9 +226,7 @@ def _picture(names, scene, seed, size):
 
 def render_lists(
     lists: list,  # lists of names, one per picture
-    # [n], the number of each picture's scene: pictures of one scene share their places;
-    # by default each picture has a scene of its own
-    kin=None,
+    kin=None,  # [n], each picture's scene by number, whose places it shares; by default its own
     size: int = 64,  # side in px
     seed: int = 0,  # the same seed gives the same bytes
     workers: int = 2,  # threads; they change nothing but the time
@@ -265,7 +258,7 @@ def by_scene(
 
 def _source():
     "Where the pictures come from, as the catalogue says it."
-    path = _first_file("iclevr/train.json")
+    path = find_first("iclevr/train.json")
     lists = f"the label lists of {path.parent.name}'s train.json" if path else ""
     return (
         f"ray cast here from {lists or 'label lists drawn alike'}; "
@@ -300,7 +293,7 @@ def condition_lists(
     "The lists that a generator is to draw: the published ones where they are found, else drawn."
     if name not in ("test", "new_test"):
         raise ValueError(f"{name!r}: 'test' or 'new_test' is wanted")
-    path = _first_file(f"iclevr/{name}.json")
+    path = find_first(f"iclevr/{name}.json")
     lists = read_lists(path)[1] if path else _drawn_like(name)
     return lists, np.array([vector(names) for names in lists])
 

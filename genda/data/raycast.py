@@ -174,8 +174,8 @@ def intersect(
 ) -> np.ndarray:  # t [1 + things, n], the floor first; infinite where nothing is met
     "Where rays meet the floor and each thing."
     with np.errstate(all="ignore"):
-        baseline = np.where(d[2] < 0, -o[2] / d[2], np.float32(np.inf))
-    return np.stack([baseline, *(enter(thing, o, d) for thing in scene.things)])
+        floor = np.where(d[2] < 0, -o[2] / d[2], np.float32(np.inf))
+    return np.stack([floor, *(enter(thing, o, d) for thing in scene.things)])
 
 # %% ../../nbs/5_data/7_ray_casting.ipynb #989b6b29
 POWER = np.array([44, 15, 21], "f")  # of the lamps
