@@ -95,13 +95,13 @@ def doublings(
 ) -> tuple:  # the side where the generator starts, how often it doubles
     "How a side comes about by doubling."
     side = size
-    doublings = 0
+    times = 0
     while side > 7 and side % 2 == 0:
         side = side // 2
-        doublings += 1
-    if not 4 <= side <= 7 or not doublings:
+        times += 1
+    if not 4 <= side <= 7 or not times:
         raise ValueError(f"{size} px: no side from 4 to 7 doubles to it; 28, 32 or 64 would do")
-    return side, doublings
+    return side, times
 
 
 def dcgan_init(
@@ -125,19 +125,19 @@ class Generator(nn.Module):
     def __init__(
         self,
         channels: int = 1,  # of the images
-        size: int = 28,  # of the images in px; sides as in `stages`
+        size: int = 28,  # of the images in px; sides as in `doublings`
         k: int = 0,  # classes or attributes of the condition, 0 for none
         z: int = 512,  # length of the noise
         label: int = 512,  # length of the label's embedding
         base: int = 64,  # channels of the last hidden layer, doubled layer by layer before it
-        encoding: str = "ones",  # of the labels: 'ones' or 'index', as in `codes`
+        encoding: str = "ones",  # of the labels: 'ones' or 'index', as in `encode_labels`
         mean: float = 0.0,  # of the noise
     ):
         super().__init__()
         self.k, self.z = k, z
         self.encoding, self.mean = encoding, mean
-        side, doublings = doublings(size)
-        widths = [base * 2**i for i in reversed(range(doublings))]
+        side, times = doublings(size)
+        widths = [base * 2**i for i in reversed(range(times))]
         self.label = nn.Sequential(nn.Linear(k, label), nn.LeakyReLU(0.2)) if k else None
         layers = _up(z + label if k else z, widths[0], kernel_size=side)
         for a, b in itertools.pairwise(widths):
@@ -171,13 +171,13 @@ class Discriminator(nn.Module):
     def __init__(
         self,
         channels: int = 1,  # of the images
-        size: int = 28,  # of the images in px; sides as in `stages`
+        size: int = 28,  # of the images in px; sides as in `doublings`
         k: int = 0,  # classes or attributes of the condition, 0 for none
         base: int = 64,  # channels of the first layer, doubled from layer to layer
         aux: bool = False,  # a second head that names the label
         shown: bool = True,  # the label is shown beside the image
         norm: str = "batch",  # of the layers: 'batch', 'spectral' or 'none'; else ValueError
-        encoding: str = "ones",  # of the labels: 'ones' or 'index', as in `codes`
+        encoding: str = "ones",  # of the labels: 'ones' or 'index', as in `encode_labels`
     ):
         super().__init__()
         lookup("norm", norm, dict.fromkeys(("batch", "spectral", "none")))
@@ -226,7 +226,7 @@ class GAN(nn.Module):
     def __init__(
         self,
         generator: nn.Module,  # called (z, y), with a method noise(n, device)
-        discriminator: nn.Module,  # (x, y) -> (logits [b],) or (logits [b], logits of the label [b, k])
+        discriminator: nn.Module,  # (x, y) -> (logits [b],), or also the label's logits [b, k]
     ):
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
@@ -353,15 +353,7 @@ class GeneratorEMA(EMA):
     "A moving average of the weights that moves in the generator's turns."
 
     name = "ema"
-
-    def before_fit(self):
-        super().before_fit()
-        pairs = []
-        for weights, buffers in self.pairs:
-            averaged = [b for b in buffers if b.is_floating_point()]
-            copied = [b for b in buffers if not b.is_floating_point()]
-            pairs.append([weights + averaged, copied])
-        self.pairs = pairs
+    use_buffers = True
 
     def after_step(self):
         if self.learn.turns.turn == "generator":
@@ -385,7 +377,7 @@ def gan_learner(
     base: int = 64,  # channels of the widest images' layers
     norm: str = "batch",  # of the discriminator's layers: 'batch', 'spectral' or 'none'
     shown: bool = True,  # the discriminator is shown the label
-    encoding: str = "ones",  # of the labels: 'ones' or 'index', as in `codes`
+    encoding: str = "ones",  # of the labels: 'ones' or 'index', as in `encode_labels`
     mean: float = 0.0,  # of the noise
     adversarial: str = "bce",  # the adversarial loss: 'bce', 'minimax' or 'hinge'
     adv: float = 1.0,  # weight of the adversarial loss in the generator's loss

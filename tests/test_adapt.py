@@ -7,11 +7,11 @@ import torch
 from fastai.data.core import DataLoaders
 from torch import nn
 
-from genda.adaptation.methods import resnet
-from genda.settings import set_seed
 from genda.adaptation.dann import dann_learner, domain_head
+from genda.adaptation.recipe import resnet
 from genda.data.registry import SETS, load_raw
 from genda.data.splits import BatchDL, ImageData, PairData, PairDL
+from genda.settings import set_seed
 
 
 def few():

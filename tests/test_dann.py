@@ -10,11 +10,11 @@ from fastai.learner import Learner
 from torch import nn
 from torchvision.models import resnet50
 
-from genda.settings import set_seed
 from genda.adaptation.dann import DANNCallback, dann_learner, digit_net, domain_head
-from genda.data.registry import SETS, dls, load_raw
 from genda.data.domains import domain_dls
+from genda.data.registry import SETS, dls, load_raw
 from genda.data.splits import BatchDL, ImageData, PairData, PairDL
+from genda.settings import set_seed
 
 NAMES = SETS["mnist5k"].names
 

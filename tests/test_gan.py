@@ -5,10 +5,10 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 
-from genda.settings import set_seed
 from genda.data.digits import digit_set
 from genda.data.registry import dls
 from genda.gan import TrainingDiverged, gan_learner
+from genda.settings import set_seed
 from genda.training.resume import Resume
 
 
@@ -42,7 +42,7 @@ def test_a_discriminator_that_has_won_is_noticed():
 def test_a_loss_that_is_no_number_ends_the_training():
     learn = tiny()
     nn.init.constant_(learn.model.discriminator.real[0].weight, torch.nan)
-    with pytest.raises(TrainingDiverged, match="the critic's loss is nan in batch 0"):
+    with pytest.raises(TrainingDiverged, match="the discriminator's loss is nan in batch 0"):
         fit(learn)
 
 
