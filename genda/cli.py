@@ -345,7 +345,7 @@ def _course_files(root):
     for part in ("nbs", "results"):
         for path in (root / part).rglob("*.*"):
             wanted = path.suffix in (".ipynb", ".json", ".png")
-            if wanted and "checkpoints" not in str(path):
+            if wanted and ".ipynb_checkpoints" not in path.parts:
                 files[path.relative_to(root)] = path
     return files
 
@@ -525,6 +525,8 @@ def parser() -> ArgumentParser:
         options = anno_parser(f)
         for action in options._actions:  # a switch is off unless given: its default says nothing
             action.help = re.sub(r" \(default: (True|False)\)$", "", action.help)
+            if getattr(action.type, "__name__", "") == "_parse":  # what an error calls the type
+                action.type.__name__ = action.metavar.strip("()")
         subparsers.add_parser(
             name,
             parents=[options],
