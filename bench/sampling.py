@@ -76,7 +76,7 @@ def options():
 
 def candidates(a, model, card):
     "Name -> a function that samples once and gives the seconds."
-    process = GaussianDiffusion.vp(**card["process"])
+    process = GaussianDiffusion.from_config(card["process"])
     denoise = denoiser(model, process, card["predict"])
     runs = {}
     for steps in a.steps, a.few:

@@ -1,5 +1,6 @@
 "The command as a shell calls it: exit codes, one line on bad input, Ctrl-C; what the texts say."
 
+import ast
 import os
 import re
 import shlex
@@ -8,10 +9,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
-from conftest import NOTEBOOKS, ROOT, name_of, read
+from conftest import NOTEBOOKS, ROOT, code, name_of, read
+from PIL import Image
 
-from genda.cli import COMMANDS, parser
+from genda.cli import COMMANDS, conditions, network, parser, recipe, sample
+from genda.diffusion.ddpm import generate
+from genda.diffusion.samplers import SAMPLERS
+from genda.widgets import sheet
+from genda.zoo import sample_card
 
 ENV = os.environ | dict(
     PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", GENDA_DATA="", PYTHONUNBUFFERED="1"
@@ -58,6 +65,66 @@ def test_help_needs_no_pytorch(tmp_path):
     assert "genda sample --model digits" in done.stdout
     assert "fastcore.script" in loaded
     assert not loaded & {"torch", "fastai", "matplotlib", "pandas", "genda.settings"}
+
+
+LABELS = dict(
+    digits="31",
+    digits_score="31",
+    mnistm="31",
+    faces="Smiling,Eyeglasses",
+    shapes="red cube,blue sphere",
+)
+
+
+def shows(path, images):
+    "Whether a file shows these images, to two grey levels of 256."
+    want = np.asarray(sheet(images, 10, 1).convert("RGB"), dtype=int)
+    return np.abs(np.asarray(Image.open(path).convert("RGB"), dtype=int) - want).max() <= 2
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_each_network_draws_as_its_card_says(tmp_path, name):
+    out = tmp_path / "a.png"
+    sample(name, LABELS[name], n=2, zoom=1, out=out)
+    drawing = network(name)
+    y = conditions(LABELS[name], drawing, 2)
+    assert shows(out, sample_card(drawing.model, drawing.card, y))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_with_the_score_network(tmp_path, sampler):
+    out = tmp_path / "a.png"
+    sample("digits_score", "31", sampler=sampler, steps=3, guidance=0, zoom=1, out=out)
+    drawing = network("digits_score")
+    _, options, _ = drawing.how(sampler, steps=3)
+    x = generate(
+        drawing.denoise(),
+        drawing.process,
+        drawing.shape,
+        conditions("31", drawing),
+        sampler=SAMPLERS[sampler],
+        progress=False,
+        **options,
+    )
+    assert shows(out, x)
+
+
+def test_one_object_is_a_condition(tmp_path):
+    out = tmp_path / "a.png"
+    sample("shapes", "red cube", n=1, steps=2, out=out)
+    assert out.is_file()
+
+
+@pytest.mark.parametrize("budget", ["smoke", "lesson", "full"])
+def test_training_has_the_numbers_of_the_lesson(budget):
+    source = next(s for s in code(ROOT / "nbs/2_diffusion/3_ddpm.ipynb") if "hp = budget(" in s)
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    call = next(node for node in calls if getattr(node.func, "id", "") == "budget")
+    numbers = eval(ast.unparse(call), dict(budget=dict))
+    numbers |= numbers.get(budget, {})
+    ours = recipe(budget)
+    assert ours.pop("budget") == budget
+    assert ours == {name: numbers[name] for name in ours}
 
 
 def train(*words, cwd, stop_after=None):

@@ -111,11 +111,11 @@ import torch
 from fastai.learner import Learner
 
 import genda
-from genda.core import settings, set_seed
-from genda.data import dls
-from genda.ddpm import DiffusionCB, DiffusionLoss, ddpm, denoiser, last
-from genda.process import GaussianDiffusion
-from genda.unet import UNet
+from genda.data.registry import dls
+from genda.diffusion.ddpm import DiffusionCB, DiffusionLoss, ddpm, denoiser, last
+from genda.diffusion.process import GaussianDiffusion
+from genda.models.unet import UNet
+from genda.settings import set_seed, settings
 
 assert "site-packages" in genda.__file__, genda.__file__
 set_seed()
@@ -191,6 +191,6 @@ def test_installed_command_hands_out_lessons(genda, python, tmp_path, at_home):
         name = path.relative_to(ROOT)
         assert read(lab / name) == read(path)
         assert '"solution"' not in read(tmp_path / "class" / name)
-    ask = "from genda.core import settings; print(settings().root)"
-    root = sh(python, "-W", "ignore", "-c", ask, cwd=lab / "nbs", **at_home)
+    ask = "from genda.settings import settings; print(settings().root)"
+    root = sh(python, "-W", "ignore", "-c", ask, cwd=lab / "nbs" / "1_start", **at_home)
     assert root.strip() == str(lab.resolve())

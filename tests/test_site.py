@@ -362,8 +362,8 @@ SAMPLE = """
 const xT = new Float32Array(24);
 [5, 6].forEach((seed, j) => xT.set(s.noise(seed, 0, 12), 12*j));
 const answer = async (xt, t) => xt.map(x => Math.tanh(.7*x + t/1000));
-const dice = (j, k, n) => s.noise(5 + j, k, n);
-const options = {steps: arg.steps, eta: [arg.eta, arg.eta], dice};
+const freshNoise = (j, k, n) => s.noise(5 + j, k, n);
+const options = {steps: arg.steps, eta: [arg.eta, arg.eta], freshNoise};
 const out = [];
 for await (const f of s.ddim(answer, s.vp(arg.abar), arg.predict, xT, options))
     out.push([f.t, [...f.xt], [...f.x0]]);

@@ -14,5 +14,5 @@ live({
   },
   rows: ({xt, x0}) => [xt, x0],
   captions: chosen,
-  told: v => `Two rows: noisy images and the network's guesses, for the digits ${chosen(v).join(', ')}`,
+  description: v => `Two rows: noisy images and their x0 predictions, for the digits ${chosen(v).join(', ')}`,
 });

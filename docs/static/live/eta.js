@@ -12,5 +12,5 @@ live({
   },
   rows: ({xt}) => [xt.slice(0, 3), xt.slice(3)],
   captions: () => ['noise 1', 'noise 2', 'noise 3'],
-  told: v => `Three digits ${v.label} at eta 0, and below them the digits of the same noises at eta ${v.eta}`,
+  description: v => `Three digits ${v.label} at eta 0, and below them the digits of the same noises at eta ${v.eta}`,
 });

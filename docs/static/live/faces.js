@@ -12,6 +12,6 @@ live({
     return {y: [v.attributes.map(on => on ? 1 : -1)], seeds: [v.seed], xT: starts([v.seed], size(about)), steps: v.steps, eta: [v.eta], w: v.w};
   },
   rows: ({xt, x0}) => [[xt[0], x0[0]]],
-  captions: () => ['x_t', 'guess'],
-  told: (v, about) => `A noisy image and the network's guess of a drawn face with: ${named(v, about).join(', ') || 'none of the attributes'}`,
+  captions: () => ['x_t', 'x0 prediction'],
+  description: (v, about) => `A noisy image and the x0 prediction, of a drawn face with: ${named(v, about).join(', ') || 'none of the attributes'}`,
 });

@@ -15,5 +15,5 @@ live({
   },
   rows: ({xt}) => [xt],
   captions: () => ['first', 'slerp', 'lerp', 'second'],
-  told: v => `Four digits ${v.label}: of the first noise, of the arc and of the straight line at alpha ${v.alpha}, and of the second noise`,
+  description: v => `Four digits ${v.label}: of the first noise, of the arc and of the straight line at alpha ${v.alpha}, and of the second noise`,
 });

@@ -22,8 +22,8 @@ export function slider(label, min, max, step, value) {
 export function among(label, values, value) {  // a slider over a list of numbers
   const input = html('input', {type: 'range', min: 0, max: values.length - 1, step: 1});
   input.value = values.indexOf(value);
-  const read = () => values[input.value], tell = () => input.setAttribute('aria-valuetext', read());
-  input.addEventListener('input', tell); tell();
+  const read = () => values[input.value], announce = () => input.setAttribute('aria-valuetext', read());
+  input.addEventListener('input', announce); announce();
   return labelled(label, input, read, read);
 }
 export function number(label, value) {
@@ -61,9 +61,9 @@ function draw(canvas, rows, [c, h, w]) {
 }
 
 // network: its name; controls(about): name -> control; request(values, about): y, xT, seeds, steps, eta, w;
-// rows(frame, values): rows of images; captions(values): a text a column; told(values): what the canvas shows;
+// rows(frame, values): rows of images; captions(values): a text per column; description(values): what the canvas shows;
 // watch: show each frame as it comes, not the last one only.
-export async function live({network, controls, request, rows, captions, told, watch = false}) {
+export async function live({network, controls, request, rows, captions, description, watch = false}) {
   const root = document.querySelector('.live'), status = html('p', {className: 'status', role: 'status'}), failed = text => {
     status.textContent = text; root.dataset.state = 'failed';
   };
@@ -78,22 +78,22 @@ export async function live({network, controls, request, rows, captions, told, wa
   root.replaceChildren(form, html('div', {className: 'picture'}, heads, canvas), html('label', {className: 'film'}, html('span', {}, 'frame ', where), film), status);
 
   const worker = new Worker(new URL('worker.js', import.meta.url), {type: 'module'});
-  let newest = 0, frames = [], values, asked, first = true;
-  const images = batch => Array.from({length: asked.y.length}, (_, j) => batch.subarray(j*batch.length/asked.y.length, (j + 1)*batch.length/asked.y.length));
+  let newest = 0, frames = [], values, current, first = true;
+  const images = batch => Array.from({length: current.y.length}, (_, j) => batch.subarray(j*batch.length/current.y.length, (j + 1)*batch.length/current.y.length));
   const show = k => {
     const {t, xt, x0} = frames[k];
     draw(canvas, rows({xt: images(xt), x0: images(x0)}, values), about.shape);
-    where.textContent = `${k + 1} of ${asked.steps + 1}, t = ${t}`; film.value = k; film.setAttribute('aria-valuetext', where.textContent);
+    where.textContent = `${k + 1} of ${current.steps + 1}, t = ${t}`; film.value = k; film.setAttribute('aria-valuetext', where.textContent);
   };
-  const ask = () => {
+  const redraw = () => {
     values = Object.fromEntries(Object.entries(used).map(([k, c]) => [k, c.read()]));
-    asked = request(values, about); root.dataset.state = 'busy';
-    if (!asked.y.length) { status.textContent = 'Choose at least one.'; newest++; return; }
-    frames = []; film.max = asked.steps; asked.since = performance.now();
+    current = request(values, about); root.dataset.state = 'busy';
+    if (!current.y.length) { status.textContent = 'Choose at least one.'; newest++; return; }
+    frames = []; film.max = current.steps; current.since = performance.now();
     const texts = captions(values, about);
     heads.replaceChildren(...texts.map(text => html('span', {}, String(text))));
-    heads.parentElement.style.setProperty('--columns', texts.length); canvas.setAttribute('aria-label', told(values, about));
-    worker.postMessage({id: ++newest, name: network, ...asked});
+    heads.parentElement.style.setProperty('--columns', texts.length); canvas.setAttribute('aria-label', description(values, about));
+    worker.postMessage({id: ++newest, name: network, ...current});
   };
   worker.onerror = e => failed(`The network could not be started: ${e.message || 'a file of this page could not be loaded'}.`);
   worker.onmessage = ({data}) => {
@@ -103,13 +103,13 @@ export async function live({network, controls, request, rows, captions, told, wa
     frames.push(data);
     if (watch ? following || frames.length === 1 : !data.t) show(frames.length - 1);
     if (data.t) { if (!first) status.textContent = `t = ${data.t}`; return; }
-    const seconds = (performance.now() - (first ? began : asked.since))/1000;
-    status.textContent = `${asked.y.length} ${asked.y.length > 1 ? 'images' : 'image'}, ${asked.steps} steps, ${seconds.toFixed(2)} s${first ? ' with loading' : ''}`;
+    const seconds = (performance.now() - (first ? began : current.since))/1000;
+    status.textContent = `${current.y.length} ${current.y.length > 1 ? 'images' : 'image'}, ${current.steps} steps, ${seconds.toFixed(2)} s${first ? ' with loading' : ''}`;
     first = false; root.dataset.state = 'done'; root.dataset.seconds = seconds;
   };
   film.addEventListener('input', () => frames.length && show(Math.min(+film.value, frames.length - 1)));
-  form.addEventListener('input', ask);
+  form.addEventListener('input', redraw);
   form.addEventListener('submit', e => e.preventDefault());
-  ask();
+  redraw();
 }
 export const size = about => about.shape.reduce((a, b) => a*b);

@@ -1,4 +1,4 @@
-// The sampler of the live pages: what genda.process, genda.ddim and genda.guidance do, on flat arrays of numbers.
+// The sampler of the live pages: what genda.diffusion.process, samplers and guidance do, on flat arrays of numbers.
 // A batch of n images is one Float32Array; alpha, sigma and eta are those of the course.
 
 // n standard normal numbers that a seed and a stream name for good: mulberry32, then Box and Muller.
@@ -36,9 +36,9 @@ export function vp(abar) {
   return {T: abar.length - 1, alpha: abar.map(Math.sqrt), sigma: abar.map(v => Math.sqrt(1 - v))};
 }
 
-// The steps that a walk visits, from T to 0.
-export function strides(T, steps) {
-  if (T % steps) throw new Error(`${steps} strides do not divide ${T} steps evenly`);
+// The steps that a sampling trajectory visits, from T to 0.
+export function stepTimes(T, steps) {
+  if (T % steps) throw new Error(`${steps} sampling steps do not divide ${T} steps evenly`);
   return Array.from({length: steps + 1}, (_, k) => T - k*T/steps);
 }
 
@@ -55,24 +55,25 @@ export function step(xt, x0, {alpha, sigma}, t, s, eta, z) {
   return xt.map((x, i) => alpha[s]*x0[i] + keep*(x - alpha[t]*x0[i])/sigma[t] + (std ? std*z[i] : 0));
 }
 
-// Classifier-free guidance: ask(xt, t, y, keep) twice in one batch, with the wish and without; w = 0 needs the first only.
-export const guided = (ask, y, w) => async (xt, t) => {
+// Classifier-free guidance: the network twice in one batch, with the condition and without; w = 0 needs the first only.
+export const guided = (network, y, w) => async (xt, t) => {
   const n = y.length, twice = a => Array.from({length: 2}, () => [...a]).flat();
-  if (!w) return ask(xt, t, y, y.map(() => true));
-  const both = await ask(Float32Array.from(twice(xt)), t, twice(y), twice(y).map((_, i) => i < n));
+  if (!w) return network(xt, t, y, y.map(() => true));
+  const both = await network(Float32Array.from(twice(xt)), t, twice(y), twice(y).map((_, i) => i < n));
   return xt.map((_, i) => (1 + w)*both[i] - w*both[i + xt.length]);
 };
 
-// DDIM, frame by frame: {t, xt, x0} at each step visited, and the images at the end. eta holds one number an image.
-export async function* ddim(answer, process, predict, xT, {steps, eta, dice}) {
-  const times = strides(process.T, steps), size = xT.length/eta.length;
+// DDIM, frame by frame: {t, xt, x0} at each step visited, and the images at the end. eta holds one number per image;
+// freshNoise(j, k, size) is the noise of image j in step k.
+export async function* ddim(answer, process, predict, xT, {steps, eta, freshNoise}) {
+  const times = stepTimes(process.T, steps), size = xT.length/eta.length;
   let xt = xT, x0;
   for (const [k, t] of times.slice(0, -1).entries()) {
     const s = times[k + 1];
     x0 = toX0(await answer(xt, t), xt, process.alpha[t], process.sigma[t], predict);
     yield {t, xt, x0};
     const image = (a, j) => a.subarray(j*size, (j + 1)*size);
-    const next = eta.map((e, j) => step(image(xt, j), image(x0, j), process, t, s, e, e && dice(j, k + 1, size)));
+    const next = eta.map((e, j) => step(image(xt, j), image(x0, j), process, t, s, e, e && freshNoise(j, k + 1, size)));
     if (s) { xt = new Float32Array(xt.length); next.forEach((v, j) => xt.set(v, j*size)); }
   }
   yield {t: 0, xt: x0, x0};

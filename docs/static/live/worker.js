@@ -12,21 +12,22 @@ function network(name) {
     const session = await ort.InferenceSession.create(new URL(`../networks/${about.file}`, import.meta.url).href, {executionProviders: ['wasm']});
     const condition = y => about.classes ? new ort.Tensor('int64', BigInt64Array.from(y, BigInt), [y.length])
                                          : new ort.Tensor('float32', Float32Array.from(y.flat()), [y.length, y[0].length]);
-    const ask = async (xt, t, y, keep) => (await session.run({
+    const answer = async (xt, t, y, keep) => (await session.run({
       xt: new ort.Tensor('float32', xt, [y.length, ...about.shape]),
       t: new ort.Tensor('int64', new BigInt64Array(y.length).fill(BigInt(t)), [y.length]),
       y: condition(y), keep: new ort.Tensor('bool', Uint8Array.from(keep), [y.length]),
     })).answer.data;
-    return {about, ask, process: vp(about.abar)};
+    return {about, answer, process: vp(about.abar)};
   })();
 }
 
 let newest = 0, queue = Promise.resolve();
 const messagesFirst = () => new Promise(done => setTimeout(done));
 
-async function walk({id, name, y, xT, seeds, steps, eta, w}) {
-  const {about, ask, process} = await network(name), dice = (j, k, size) => noise(seeds[j], k, size);
-  for await (const frame of ddim(guided(ask, y, w), process, about.predict, xT, {steps, eta, dice})) {
+async function sample({id, name, y, xT, seeds, steps, eta, w}) {
+  const {about, answer, process} = await network(name);
+  const freshNoise = (j, k, size) => noise(seeds[j], k, size);
+  for await (const frame of ddim(guided(answer, y, w), process, about.predict, xT, {steps, eta, freshNoise})) {
     postMessage({id, ...frame});
     await messagesFirst();
     if (id !== newest) return;
@@ -35,5 +36,5 @@ async function walk({id, name, y, xT, seeds, steps, eta, w}) {
 
 onmessage = ({data}) => {
   newest = data.id;
-  queue = queue.then(() => data.id === newest && walk(data)).catch(error => postMessage({id: data.id, error: String(error)}));
+  queue = queue.then(() => data.id === newest && sample(data)).catch(error => postMessage({id: data.id, error: String(error)}));
 };
