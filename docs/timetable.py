@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from readme import lessons, measured, minutes  # noqa: E402 - the folder is added above
+from readme import lessons, measured, minutes, without_links  # noqa: E402 - the folder is above
 from run import notebook_name  # noqa: E402
 
 SESSION = 90  # minutes of a session
@@ -56,7 +56,7 @@ def read():
 
 def needs(row, known):
     "What a notebook needs, in words."
-    parts = [row["about"]["needs"]]
+    parts = [without_links(row["about"]["needs"])]
     for kind in "sets", "networks":
         names = sorted(row[kind] & known[kind])
         if names:
@@ -76,7 +76,7 @@ def table(rows, known):
             row["words"],
             row["exercises"],
             needs(row, known),
-            row["about"]["promise"],
+            without_links(row["about"]["promise"]),
         )
         yield f"| {' | '.join(map(str, cells))} |"
 

@@ -23,6 +23,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from .checks import check_images, lookup
 from .evaluation.evaluators import attribute_loss
+from .models.layers import conv_block
 from .training.callbacks import EMA, Precision, keep_memory
 
 # %% ../nbs/3_gan/1_gan.ipynb #26674b7f
@@ -114,11 +115,6 @@ def dcgan_init(
         nn.init.normal_(m.weight, 1.0, 0.02)
 
 # %% ../nbs/3_gan/1_gan.ipynb #468fd30f
-def _up(ci, co, **how):
-    "A transposed convolution with its norm."
-    return [nn.ConvTranspose2d(ci, co, bias=False, **how), nn.BatchNorm2d(co), nn.ReLU()]
-
-
 class Generator(nn.Module):
     "From noise and a label to an image, in one pass."
 
@@ -139,9 +135,10 @@ class Generator(nn.Module):
         side, times = doublings(size)
         widths = [base * 2**i for i in reversed(range(times))]
         self.label = nn.Sequential(nn.Linear(k, label), nn.LeakyReLU(0.2)) if k else None
-        layers = _up(z + label if k else z, widths[0], kernel_size=side)
+        grow = partial(conv_block, conv=nn.ConvTranspose2d)
+        layers = [*grow(z + label if k else z, widths[0], side, padding=0)]
         for a, b in itertools.pairwise(widths):
-            layers += _up(a, b, kernel_size=4, stride=2, padding=1)
+            layers += grow(a, b, 4, stride=2)
         layers += [nn.ConvTranspose2d(base, channels, 4, 2, 1), nn.Tanh()]
         self.body = nn.Sequential(*layers).apply(dcgan_init)
 
@@ -155,14 +152,9 @@ class Generator(nn.Module):
 
 # %% ../nbs/3_gan/1_gan.ipynb #568f8f98
 def _block(a, b, norm, first=False):
-    "A convolution that halves the side."
-    batch_norm = norm == "batch" and not first
-    layers = [nn.Conv2d(a, b, 4, 2, 1, bias=not batch_norm)]
-    if norm == "spectral":
-        layers[0] = spectral_norm(layers[0])
-    if batch_norm:
-        layers.append(nn.BatchNorm2d(b))
-    return [*layers, nn.LeakyReLU(0.2)]
+    "A convolution that halves the side; the first has no batch norm."
+    own = "none" if first and norm == "batch" else norm
+    return [*conv_block(a, b, 4, own, act=nn.LeakyReLU(0.2), stride=2)]
 
 
 class Discriminator(nn.Module):

@@ -73,6 +73,11 @@ def minutes(found):
     return f"{found['seconds'] / 60:.1f}" + (" (older code)" if found["stale"] else "")
 
 
+def without_links(text):
+    "Markdown with the words of its links in place of them: they lead from another folder."
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+
+
 def rows(folder, base):
     "The lines of a chapter's table; links start with `base`."
     yield "| | at its end you can | may be skipped | read | run |"
@@ -81,7 +86,8 @@ def rows(folder, base):
         if path.parent.name != folder:
             continue
         link = f"[{path.stem.replace('_', ' ')}]({base}{notebook_name(path, ROOT)}.ipynb)"
-        cells = link, about["promise"], about["skip"], reading_minutes(path), minutes(found)
+        promise, skip = without_links(about["promise"]), without_links(about["skip"])
+        cells = link, promise, skip, reading_minutes(path), minutes(found)
         yield f"| {' | '.join(map(str, cells))} |"
 
 

@@ -28,20 +28,10 @@ from fastcore.foundation import L
 from torch import Tensor, nn
 
 from ..checks import lookup
+from ..models.layers import conv_block
 from ..training.callbacks import Precision, fast_dtype
 
 # %% ../../nbs/4_adaptation/1_dann.ipynb #f88eb89a
-def _conv(ci, co, k, pool=True, drop=0.0):
-    "A convolution that keeps the size, norm, dropout, ReLU and pooling."
-    layers = [nn.Conv2d(ci, co, k, padding=k // 2), nn.BatchNorm2d(co)]
-    if drop:
-        layers.append(nn.Dropout(drop))
-    layers.append(nn.ReLU())
-    if pool:
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
-
-
 def _dense(sizes, drop=0.0):
     "Linear layers, each with norm, dropout and ReLU."
     layers = []
@@ -54,11 +44,19 @@ def _dense(sizes, drop=0.0):
 
 
 def _usps_convs(channels):
-    return [_conv(channels, 32, 5), _conv(32, 64, 5), _conv(64, 128, 3, pool=False)]
+    return [
+        conv_block(channels, 32, 5, pool=True, bias=True),
+        conv_block(32, 64, 5, pool=True, bias=True),
+        conv_block(64, 128, 3, bias=True),
+    ]
 
 
 def _svhn_convs(channels):
-    return [_conv(channels, 48, 5), _conv(48, 64, 5, drop=0.5), _conv(64, 64, 3, pool=False)]
+    return [
+        conv_block(channels, 48, 5, pool=True, bias=True),
+        conv_block(48, 64, 5, drop=0.5, pool=True, bias=True),
+        conv_block(64, 64, 3, bias=True),
+    ]
 
 
 # name -> the convolutions, the width of the last, dropout in the classifier

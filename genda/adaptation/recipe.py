@@ -32,6 +32,7 @@ from .domain_gap import Watch
 from ..checks import lookup
 from ..data.domains import pair_dls, pair_sets
 from ..data.registry import dls, load
+from ..models.layers import conv_block
 from ..models.unet import UNet
 from ..settings import set_seed
 from ..training.callbacks import Precision, warm_linear
@@ -213,10 +214,6 @@ class UNetEncoder(nn.Module):
         return self.mid(x, self.e).flatten(1)
 
 
-def _conv(ci, co):
-    return [nn.Conv2d(ci, co, 3, padding=1), nn.BatchNorm2d(co), nn.ReLU()]
-
-
 def folded_net(
     channels: int = 3,  # of the images
     classes: int = 10,  # of the labels
@@ -225,8 +222,8 @@ def folded_net(
 ) -> nn.Sequential:  # its children: 'features', 'classifier'
     "A fast network: 2x2 pixels folded into channels, three convolutions, two linear layers."
     a, b, c = widths
-    body = [nn.PixelUnshuffle(2), *_conv(4 * channels, a), *_conv(a, b), nn.MaxPool2d(2)]
-    body += [*_conv(b, c), nn.Flatten()]
+    body = [nn.PixelUnshuffle(2), *conv_block(4 * channels, a, bias=True)]
+    body += [*conv_block(a, b, bias=True, pool=True), *conv_block(b, c, bias=True), nn.Flatten()]
     head = [nn.Linear(c * (size // 4) ** 2, 256), nn.BatchNorm1d(256), nn.ReLU()]
     head += [nn.Linear(256, classes)]
     return nn.Sequential(
@@ -248,9 +245,8 @@ def _block(ci, co):
 
 
 def _small_backbone(channels):
-    stem = [nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
     blocks = [_block(16, 16), _block(16, 32), _block(32, 64)]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*conv_block(channels, 16), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def _deep_backbone(pretrained):
