@@ -107,16 +107,16 @@ def _write_picture(frames, out, ncols, zoom):
 def sample(
     # a network of the zoo (genda zoo lists them), or the folder of a genda train
     model: str = "digits",
-    # what to draw: classes, as 0123456789 or with commas, or attributes with commas;
+    # what to draw: classes, as 0123456789 or with commas, or attributes with commas
     # by default any
     label: str | None = None,
     n: int | None = None,  # images; by default one for each class in --label, else 16
-    # ddpm, ddim, heun, dpm, langevin, predictor_corrector or probability_flow;
+    # ddpm, ddim, heun, dpm, langevin, predictor_corrector or probability_flow
     # by default the one that the network's card names, or ddim with --eta
     sampler: str | None = None,
     steps: int | None = None,  # how many steps the sampler takes; by default as on the card
     eta: float | None = None,  # stochasticity: fresh noise in each step, 0 to 1; for ddim
-    # w, the guidance weight: 0 is no guidance, more follows the label harder, -1 ignores it;
+    # w, the guidance weight: 0 is no guidance, more follows the label harder, -1 ignores it
     # by default that of the card
     guidance: float | None = None,
     seed: int = 0,  # the same seed draws the same images

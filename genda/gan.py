@@ -50,7 +50,7 @@ def _unbounded(fake):
     return -fake.mean()
 
 
-# name -> (the discriminator's loss, called with logits of real and fake images and the smoothing;
+# name -> (the discriminator's loss, called with logits of real and fake images and the smoothing
 #          the generator's loss, called with logits of its fakes)
 ADVERSARIAL_LOSSES = dict(
     bce=(_bce, _nonsaturating),

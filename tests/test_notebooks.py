@@ -39,8 +39,12 @@ def copy(tmp_path_factory):
     ignored = shutil.ignore_patterns(".*", "__pycache__")
     shutil.copytree(ROOT / "nbs", folder / "nbs", ignore=ignored)
     (folder / "genda").mkdir()
-    for name in "pyproject.toml", "genda/__init__.py":
-        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    # What makes packages of the folders is written by hand; all else is exported.
+    for path in (ROOT / "genda").rglob("__init__.py"):
+        to = folder / path.relative_to(ROOT)
+        to.parent.mkdir(exist_ok=True)
+        shutil.copy(path, to)
     nbdev("clean", folder)
     nbdev("export", folder)
     return folder

@@ -197,7 +197,7 @@ class Net(nn.Module):
         if xt.ndim != 4 or xt.shape[1] != self.in_channels:
             want = f"[b, {self.in_channels}, h, w]"
             raise ValueError(f"xt is {list(xt.shape)}, but this network takes {want}")
-        b = len(xt)
+        b = xt.shape[0]
         if t.ndim == 0:
             t = t.expand(b)
         if t.shape != (b,):
