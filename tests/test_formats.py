@@ -24,9 +24,12 @@ from scipy.io import savemat
 from test_data_faults import FILES, PROXIES, SETTINGS, idx
 from torchvision import datasets as tv
 
-from genda import data, files, photos
+import genda
+from genda.data import photos
 from genda.data.archives import members, plain_pickle, read_batches
-from genda.data.downloads import DataError
+from genda.data.domains import domain_dls, pair_dls, pair_sets
+from genda.data.downloads import NET, DataError
+from genda.data.registry import SETS, catalog, load_raw, ready
 from genda.settings import settings
 
 rng = np.random.RandomState(0)
@@ -69,7 +72,7 @@ def own(tmp_path, monkeypatch):
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
     for name, value in dict(tries=1, timeout=1, pause=0).items():
-        monkeypatch.setitem(files.NET, name, value)
+        monkeypatch.setitem(NET, name, value)
     yield own
     assert not list(tmp_path.rglob("*.part"))
 
@@ -103,7 +106,7 @@ def refuses(own, message, name, split="train", **options):
     "Loading raises DataError with `message`; no file appears, disappears or changes."
     before = contents(own.parent)
     with pytest.raises(DataError, match=message):
-        data.load_raw(name, split, **options)
+        load_raw(name, split, **options)
     assert contents(own.parent) == before
 
 
@@ -131,7 +134,7 @@ def put_mnist(own, **sizes):
 def test_idx(own):
     images = noise(7, 28, 28)
     put_idx(own, unzipped_idx(images), unzipped_idx(np.arange(7)))
-    x, y = data.load_raw("mnist", "test")
+    x, y = load_raw("mnist", "test")
     assert (x[:, 0].numpy() == images).all()
     assert y.tolist() == list(range(7))
 
@@ -166,7 +169,7 @@ def test_usps(own):
     images = noise(8, 16, 16)
     labels = np.arange(8)
     put(own / "usps.t.bz2", bz2.compress(libsvm(images, labels)))
-    x, y = data.load_raw("usps", "test", size=16)
+    x, y = load_raw("usps", "test", size=16)
     assert y.tolist() == labels.tolist()
     difference = np.abs(x[:, 0].numpy().astype(int) - images)
     assert difference.max() <= 1, "torchvision cuts off where it could round"
@@ -193,7 +196,7 @@ def test_svhn(own):
     images = noise(32, 32, 3, 10)
     labels = np.arange(1, 11, dtype=np.uint8)[:, None]
     savemat(own / "test_32x32.mat", dict(X=images, y=labels))
-    x, y = data.load_raw("svhn", "test")
+    x, y = load_raw("svhn", "test")
     assert (x.numpy() == images.transpose(3, 2, 0, 1)).all()
     assert y.tolist() == [*range(1, 10), 0]
 
@@ -305,30 +308,30 @@ def tar_gz(content, folder):
 )
 @pytest.mark.parametrize("packed", [False, True])
 def test_cifar(own, name, cls, key, packed):
-    content, (train, test) = cifar(cls, key, data.SETS[name].classes)
+    content, (train, test) = cifar(cls, key, SETS[name].classes)
     if packed:
         path = put(own / cls.filename, tar_gz(content, cls.base_folder))
     else:
         path = own / cls.base_folder
         put_all(path, content)
-    assert data.ready(name)
-    x, y = data.load_raw(name, "test")
+    assert ready(name)
+    x, y = load_raw(name, "test")
     assert (x.numpy() == test[0]).all()
     assert y.tolist() == test[1]
     x, y = read_batches(path, [file for file, _ in cls.train_list], 100)
     assert (x == train[0]).all(), "in the order of the list, not in the archive's"
     assert y.tolist() == train[1]
-    x, y = data.load_raw(name, "train+valid")
+    x, y = load_raw(name, "train+valid")
     assert by_bytes(x, y) == {a.transpose(1, 2, 0).tobytes(): k for a, k in zip(*train)}
 
 
 def test_cifar_is_what_torchvision_reads(own, monkeypatch):
     content, _ = cifar(tv.CIFAR10, "labels", 10)
-    content["batches.meta"] = pickle.dumps({"label_names": data.SETS["cifar10"].names})
+    content["batches.meta"] = pickle.dumps({"label_names": SETS["cifar10"].names})
     put_all(own / tv.CIFAR10.base_folder, content)
     monkeypatch.setattr(tv.cifar, "check_integrity", lambda *args: True)
     theirs = tv.CIFAR10(own, train=False)
-    x, y = data.load_raw("cifar10", "test")
+    x, y = load_raw("cifar10", "test")
     assert (theirs.data == hwc(x)).all()
     assert theirs.targets == y.tolist()
 
@@ -429,12 +432,12 @@ def test_cifar_is_fetched_and_a_corrupt_archive_leaves_nothing(own, server, monk
         monkeypatch.setattr(tv.CIFAR10, "url", f"{base}/{behaviour}/cifar.tar.gz")
         message = rf"/{behaviour}/cifar.tar.gz(.|\n)*load\('mnistm'\)"
         with pytest.raises(DataError, match=message):
-            data.load_raw("cifar10", "test")
+            load_raw("cifar10", "test")
         assert not files_in(settings().data)
     monkeypatch.setattr(tv.CIFAR10, "url", f"{base}/ok/cifar.tar.gz")
-    x, _ = data.load_raw("cifar10", "test")
+    x, _ = load_raw("cifar10", "test")
     assert (x.numpy() == test[0]).all()
-    assert data.ready("cifar10")
+    assert ready("cifar10")
     # The archive is read where it lies, not unpacked.
     assert sorted(p.name for p in settings().data.iterdir()) == ["cache", tv.CIFAR10.filename]
 
@@ -442,7 +445,7 @@ def test_cifar_is_fetched_and_a_corrupt_archive_leaves_nothing(own, server, monk
 def test_an_archive_of_ours_that_broke_is_removed_and_fetched_anew(own):
     path = put(settings().data / tv.CIFAR10.filename, tar_gz({"x": b"x"}, "y")[:-8])
     with pytest.raises(DataError, match=r"damaged(.|\n)*It was removed"):
-        data.load_raw("cifar10", "test")
+        load_raw("cifar10", "test")
     assert not path.exists()
 
 
@@ -453,7 +456,7 @@ def test_svhn_is_fetched(own, server, monkeypatch):
     url = f"http://127.0.0.1:{server.server_port}/ok/svhn.mat"
     entry = [url, "test_32x32.mat", md5(FILES["svhn.mat"])]
     monkeypatch.setitem(tv.SVHN.split_list, "test", entry)
-    _, y = data.load_raw("svhn", "test")
+    _, y = load_raw("svhn", "test")
     assert len(y) == 10
     assert (settings().data / "test_32x32.mat").is_file()
 
@@ -466,17 +469,17 @@ def test_celeba_is_fetched_or_says_how_to_place_it(own, server, monkeypatch, cel
     base = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(photos, "_DRIVE", f"{base}/corrupt/")
     with pytest.raises(DataError) as error:
-        data.load_raw("celeba", "valid")
+        load_raw("celeba", "valid")
     text = str(error.value)
     assert all(name in text for name in names)
     assert str(settings().data / "celeba") in text
     assert "By hand" in text
     assert not files_in(settings().data)
-    assert not data.ready("celeba")
+    assert not ready("celeba")
     monkeypatch.setattr(photos, "_DRIVE", f"{base}/ok/")
-    _, y = data.load_raw("celeba", "valid")
+    _, y = load_raw("celeba", "valid")
     assert (y.numpy() == celeba.attr[12:16]).all()
-    assert data.ready("celeba")
+    assert ready("celeba")
 
 
 # CelebA
@@ -519,7 +522,7 @@ def celeba():
     )
     for name, image in zip(made.names, made.images):
         made.files[f"img_align_celeba/{name}"] = image
-    head = " ".join(data.SETS["celeba"].names) + " "
+    head = " ".join(SETS["celeba"].names) + " "
     rows = [attribute_row(name, values) for name, values in zip(made.names, made.attr)]
     made.files["list_attr_celeba.txt"] = "\n".join(["20", head, *rows, ""]).encode()
     parts = [f"{name} {(i >= 12) + (i >= 16)}\n" for i, name in enumerate(made.names)]
@@ -549,14 +552,14 @@ def test_celeba(own, celeba, layout):
     put_celeba(own / "celeba", celeba, layout)
     parts = dict(train=slice(0, 12), valid=slice(12, 16), test=slice(16, 20))
     for split, part in parts.items():
-        x, y = data.load_raw("celeba", split, size=140)
+        x, y = load_raw("celeba", split, size=140)
         assert (y.numpy() == celeba.attr[part]).all()
         assert torch.equal(x, torch.stack([cut(image) for image in celeba.images[part]]))
-    x, _ = data.load_raw("celeba", "test", size=128, crop="ddim")
+    x, _ = load_raw("celeba", "test", size=128, crop="ddim")
     faces = [cut(image, 25, 57, 128) for image in celeba.images[16:]]
     assert torch.equal(x, torch.stack(faces))
-    assert data.load_raw("celeba", "test")[0].shape == (4, 3, 64, 64)
-    assert data.load_raw("celeba", "test", size=32)[0].shape == (4, 3, 32, 32)
+    assert load_raw("celeba", "test")[0].shape == (4, 3, 64, 64)
+    assert load_raw("celeba", "test", size=32)[0].shape == (4, 3, 32, 32)
 
 
 def test_celeba_is_what_torchvision_reads(own, celeba, monkeypatch):
@@ -571,9 +574,9 @@ def test_celeba_is_what_torchvision_reads(own, celeba, monkeypatch):
     for name, head in heads.items():
         put(own / "celeba" / f"{name}.txt", (head + rows).encode())
     theirs = tv.CelebA(own, "valid")
-    x, y = data.load_raw("celeba", "valid", size=140)
+    x, y = load_raw("celeba", "valid", size=140)
     assert torch.equal(torch.stack([attr for _, attr in theirs]), y)
-    assert theirs.attr_names[:40] == data.SETS["celeba"].names
+    assert theirs.attr_names[:40] == SETS["celeba"].names
     for (image, _), ours in zip(theirs, hwc(x)):
         assert (np.asarray(image)[39:179, 19:159] == ours).all()
 
@@ -584,7 +587,7 @@ def test_celeba_without_parts_is_split(own, celeba):
             put(own / "mine" / name, file)
     found = {}
     for split in ("train", "valid", "test"):
-        part = by_bytes(*data.load_raw("celeba", split, size=140, folder=own / "mine"))
+        part = by_bytes(*load_raw("celeba", split, size=140, folder=own / "mine"))
         assert not set(part) & set(found)
         found |= part
     everything = torch.stack([cut(image) for image in celeba.images])
@@ -656,7 +659,7 @@ def test_rows_without_images_are_counted(own, celeba):
         if "000002" not in name:
             put(own / "celeba" / name, file)
     with pytest.warns(UserWarning, match=r"holds 11 of the 12 images \(train\)"):
-        _, y = data.load_raw("celeba")
+        _, y = load_raw("celeba")
     assert (y.numpy() == np.delete(celeba.attr[:12], 1, 0)).all()
 
 
@@ -665,18 +668,18 @@ def test_celeba_arrays(own, celeba, no):
     "Whether an absent attribute is 0 or -1 there."
     x = noise(20, 64, 64, 3)
     attr = np.where(celeba.attr == 1, 1, no).astype(np.int8)
-    np.savez(own / "celeba64.npz", x=x, attr=attr, names=data.SETS["celeba"].names)
+    np.savez(own / "celeba64.npz", x=x, attr=attr, names=SETS["celeba"].names)
     expected = {image.tobytes(): values.tolist() for image, values in zip(x, celeba.attr)}
-    assert by_bytes(*data.load_raw("celeba", "all")) == expected
+    assert by_bytes(*load_raw("celeba", "all")) == expected
     with pytest.raises(ValueError, match="already cut"):
-        data.load_raw("celeba", crop="ddim")
+        load_raw("celeba", crop="ddim")
 
 
 def ones(rows, columns=40):
     return np.ones((rows, columns), int)
 
 
-REVERSED = data.SETS["celeba"].names[::-1]
+REVERSED = SETS["celeba"].names[::-1]
 
 
 @pytest.mark.parametrize(
@@ -702,7 +705,7 @@ def pacs(side=8):
     "Files of a small PACS."
     content = {}
     for domain in ("photo", "sketch"):
-        for kind in data.SETS["pacs_photo"].names:
+        for kind in SETS["pacs_photo"].names:
             for i in range(3):
                 content[f"PACS/{domain}/{kind}/{i}.png"] = encoded(noise(side, side, 3))
     return content
@@ -729,26 +732,26 @@ def test_domains(own, layout):
     if layout == "argument":
         put_all(own.parent / "pacs", content | more)
         options = dict(folder=own.parent / "pacs")
-    names = data.SETS["pacs_photo"].names
+    names = SETS["pacs_photo"].names
     for domain in ("photo", "sketch"):
-        found = by_bytes(*data.load_raw(f"pacs_{domain}", "all", size=8, **options))
+        found = by_bytes(*load_raw(f"pacs_{domain}", "all", size=8, **options))
         assert found == labelled(content, names, 2, f"/{domain}/")
     if layout != "argument":
-        assert data.ready("pacs_photo")
-        assert data.catalog().set_index("name").images["pacs_photo"] == 21
+        assert ready("pacs_photo")
+        assert catalog().set_index("name").images["pacs_photo"] == 21
 
 
 def test_officehome_in_its_published_layout(own):
-    names = data.SETS["officehome_art"].names
+    names = SETS["officehome_art"].names
     content = {}
     for kind in names:
         for i in range(2):
             name = f"OfficeHomeDataset_10072016/Real World/{kind}/0000{i}.jpg"
             content[name] = encoded(noise(8, 8, 3), "JPEG")
     zipped(own / "OfficeHomeDataset_10072016.zip", content)
-    found = by_bytes(*data.load_raw("officehome_realworld", "all", size=8))
+    found = by_bytes(*load_raw("officehome_realworld", "all", size=8))
     assert found == labelled(content, names, 2)
-    assert data.load_raw("officehome_realworld", "test")[0].shape == (13, 3, 64, 64)
+    assert load_raw("officehome_realworld", "test")[0].shape == (13, 3, 64, 64)
     refuses(own, "lacks images: 65 of 65 folders clipart", "officehome_clipart")
 
 
@@ -762,7 +765,7 @@ def put_as(layout, own, name, content):
 
 @pytest.mark.parametrize("layout", ["folder", "zip"])
 def test_cifar_in_class_folders(own, layout):
-    names = data.SETS["cifar10"].names
+    names = SETS["cifar10"].names
     content = {}
     for split in ("train", "test"):
         for kind in names:
@@ -770,7 +773,7 @@ def test_cifar_in_class_folders(own, layout):
                 content[f"{split}/{kind}/{i}.png"] = encoded(noise(32, 32, 3))
     put_as(layout, own, "cifar10", content)
     for parts, split in (("train+valid", "train"), ("test", "test")):
-        found = by_bytes(*data.load_raw("cifar10", parts))
+        found = by_bytes(*load_raw("cifar10", parts))
         assert found == labelled(content, names, 1, f"{split}/")
 
 
@@ -781,7 +784,7 @@ def test_a_folder_of_ones_own(own):
             image = noise(8, 8, 3)
             expected[image.tobytes()] = label
             put(own / "mine" / kind / f"{i}.png", encoded(image))
-    assert by_bytes(*data.load_raw(own / "mine", "all")) == expected
+    assert by_bytes(*load_raw(own / "mine", "all")) == expected
     put(own / "mine" / "cats" / "x.png", b"\x89PNG no more")
     refuses(own, "x.png", own / "mine", bad="raise")
 
@@ -876,7 +879,7 @@ def test_sets_that_are_not_here_say_what_to_do(own):
     folder = re.escape(str(own))
     message = rf"none of them is in {folder}(.|\n)*not fetched(.|\n)*folder=(.|\n)*faces_avataaars"
     for name in ("pacs_photo", "officehome_clipart"):
-        assert not data.ready(name)
+        assert not ready(name)
         refuses(own, message, name)
     refuses(own, "no mnistm.npz", "mnistm", published=True)
 
@@ -890,10 +893,10 @@ def test_mnistm_arrays(own):
     labels = np.arange(24) % 10
     np.savez(own / "mnistm.npz", x_train=train, y_train=labels, x_test=test, y_test=labels)
     for parts, images in (("train+valid", train), ("test", test)):
-        found = by_bytes(*data.load_raw("mnistm", parts, published=True))
+        found = by_bytes(*load_raw("mnistm", parts, published=True))
         assert found == {image.tobytes(): k for image, k in zip(images, labels)}
     # It is made here, unless the published files are wanted.
-    assert data.load_raw("mnistm", "test", n=10)[0].shape == (10, 3, 28, 28)
+    assert load_raw("mnistm", "test", n=10)[0].shape == (10, 3, 28, 28)
 
 
 @pytest.mark.parametrize(
@@ -912,38 +915,38 @@ def test_damaged_mnistm_arrays(own, content, message):
 
 def test_a_changed_file_is_read_again(own):
     zipped(own / "pacs.zip", pacs())
-    before = data.load_raw("pacs_photo", "all", size=8)[0]
+    before = load_raw("pacs_photo", "all", size=8)[0]
     zipped(own / "pacs.zip", pacs())
-    after = data.load_raw("pacs_photo", "all", size=8)[0]
+    after = load_raw("pacs_photo", "all", size=8)[0]
     assert not torch.equal(before, after)
 
 
 def test_pairs(own):
     zipped(own / "pacs.zip", pacs())
-    dls = photos.pair_dls("pacs photo-sketch", bs=5, size=16)
+    dls = pair_dls("pacs photo-sketch", bs=5, size=16)
     (xs, xt), _ = dls.one_batch()
     x, _ = dls.valid.one_batch()
     assert xs.shape == xt.shape == (5, 3, 16, 16)
     assert x.shape[1:] == (3, 16, 16)
-    assert dls.vocab == data.SETS["pacs_photo"].names
-    dls = photos.pair_dls("optdigits-mnist5k", bs=4, n=20, n_valid=20)
+    assert dls.vocab == SETS["pacs_photo"].names
+    dls = pair_dls("optdigits-mnist5k", bs=4, n=20, n_valid=20)
     (xs, xt), _ = dls.one_batch()
     assert xs.shape == xt.shape == (4, 1, 28, 28)
     with pytest.raises(DataError, match="optdigits-mnist5k"):
-        photos.pair_dls("officehome clipart-realworld")
+        pair_dls("officehome clipart-realworld")
     with pytest.raises(ValueError, match=r"pacs_photo .7. and mnist .10. differ"):
-        photos.pair_dls("pacs_photo-mnist")
+        pair_dls("pacs_photo-mnist")
 
 
 def test_pairs_do_not_leak(own):
     # Where mnistm is made of mnist5k, both are split alike.
-    assert photos.pair_sets("mnistm-mnist5k") == ("mnistm", "mnist5k")
+    assert pair_sets("mnistm-mnist5k") == ("mnistm", "mnist5k")
     put_mnist(own, train=30, t10k=10)
     for pair in ("mnistm-mnist5k", "mnist-mnist5k", "mnist5k-mnist", "mnist-mnist"):
         with pytest.raises(ValueError, match="same images"):
-            photos.pair_sets(pair)
-    assert photos.pair_sets("mnist5k-mnistm")
-    assert photos.pair_sets("mnistm-mnist")
+            pair_sets(pair)
+    assert pair_sets("mnist5k-mnistm")
+    assert pair_sets("mnistm-mnist")
 
 
 def put_everything(own):
@@ -958,7 +961,7 @@ def put_everything(own):
     zipped(own / "pacs.zip", pacs())
     content = {}
     for domain in ("Clipart", "Real World"):
-        for kind in data.SETS["officehome_art"].names:
+        for kind in SETS["officehome_art"].names:
             for i in range(2):
                 content[f"{domain}/{kind}/{i}.png"] = encoded(noise(8, 8, 3))
     zipped(own / "OfficeHome.zip", content)
@@ -981,16 +984,16 @@ def put_everything(own):
 )
 def test_each_pair_loads_by_name(own, pair, source, target):
     "Every pair of the course; both sides come in one size and with as many channels."
-    assert photos.pair_sets(pair) == (source, target)
+    assert pair_sets(pair) == (source, target)
     put_everything(own)
     small = dict(faces=40) if pair.startswith("faces") else {}
-    dls = photos.pair_dls(pair, bs=6, source_kw=small, target_kw=small)
+    dls = pair_dls(pair, bs=6, source_kw=small, target_kw=small)
     (xs, xt), ys = dls.one_batch()
     x, _ = dls.valid.one_batch()
     assert xs.shape == xt.shape
     assert xs.shape[0] == len(ys) == 6
     assert x.shape[1:] == xs.shape[1:]
-    assert dls.vocab == data.SETS[target].names
+    assert dls.vocab == SETS[target].names
     assert set(map(int, ys)) <= set(range(len(dls.vocab)))
     assert -1 <= xs.min() < xs.max() <= 1
 
@@ -1015,7 +1018,7 @@ def test_a_pair_that_is_not_here_says_what_is_missing(own, monkeypatch, pair, me
         monkeypatch.setattr(cls, "split_list", unreachable(cls.split_list))
     instead = r"Of packaged sets: pair_dls\('optdigits-mnist5k'\)"
     with pytest.raises(DataError, match=rf"({message})(.|\n)*{instead}"):
-        photos.pair_dls(pair, n=20, n_valid=20)
+        pair_dls(pair, n=20, n_valid=20)
 
 
 def test_sets_with_other_classes_are_no_domains(own):
@@ -1024,17 +1027,17 @@ def test_sets_with_other_classes_are_no_domains(own):
         "only in mnist5k: 0, 1, 2, 3, 4 ...; only in faces_peeps: black"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        data.domain_dls("mnist5k", "faces_peeps")
+        domain_dls("mnist5k", "faces_peeps")
     for kind in ("cats", "dogs"):
         put(own / "mine" / kind / "a.png", encoded(noise(8, 8, 3)))
     for kind in ("cats", "wolves"):
         put(own / "yours" / kind / "a.png", encoded(noise(8, 8, 3)))
     with pytest.raises(ValueError, match=r"only in .*mine: dogs; only in .*yours: wolves"):
-        data.domain_dls(own / "mine", own / "yours")
+        domain_dls(own / "mine", own / "yours")
 
 
 LOAD_PUBLISHED = """
-from genda.data import load_raw
+from genda.data.registry import load_raw
 x, y = load_raw('mnistm', 'test', published=True)
 print(tuple(x.shape), y.tolist())
 """
@@ -1050,7 +1053,7 @@ def test_published_mnistm_is_found_without_another_import(own):
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(data.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(genda.__file__).parents[1])},
     )
     assert done.stdout.split("\n")[0] == f"(12, 3, 32, 32) {[*range(10), 0, 1]}"
 
@@ -1075,23 +1078,23 @@ def test_stand_ins_are_named(own, monkeypatch):
     for name, instead in STAND_INS.items():
         message = rf"Ready now, in its place: load\('{instead}'\)"
         with pytest.raises(DataError, match=message):
-            data.load_raw(name, "test")
-        assert data.ready(instead)
-    sources = data.catalog().set_index("name").source
+            load_raw(name, "test")
+        assert ready(instead)
+    sources = catalog().set_index("name").source
     assert "stand in for Bitmoji and CelebA" in sources["faces"]
     assert "stands in for i-CLEVR" in sources["shapes"]
     assert "stands in for CIFAR-100" in sources["mnistm100"]
     assert "for PACS and Office-Home" in sources["faces_peeps"]
-    real = [name for name, entry in data.SETS.items() if entry.kind in ("download", "by hand")]
+    real = [name for name, entry in SETS.items() if entry.kind in ("download", "by hand")]
     assert "stand" not in "".join(sources[real])
 
 
 def test_the_stand_in_of_cifar100_has_its_shape(own):
-    x, y = data.load_raw("mnistm100", "all")
-    again = data.load_raw("mnistm100", "all")[0]
+    x, y = load_raw("mnistm100", "all")
+    again = load_raw("mnistm100", "all")[0]
     assert x.shape == (5000, 3, 32, 32)
     assert set(y.tolist()) == set(range(100))
     assert torch.equal(x, again)
     for digit in (y // 10, y % 10):
         assert digit.unique(return_counts=True)[1].tolist() == [500] * 10
-    assert not torch.equal(data.load_raw("mnistm100", "all", blend_seed=1)[0], x)
+    assert not torch.equal(load_raw("mnistm100", "all", blend_seed=1)[0], x)

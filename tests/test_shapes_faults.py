@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from test_data_faults import SETTINGS
 
-from genda import data, shapes
+from genda.data.clevr import NAMES, condition_lists
 from genda.data.downloads import DataError
+from genda.data.registry import catalog, load, load_raw, ready
 from genda.settings import settings
 
 LISTS = [
@@ -44,7 +45,7 @@ def iclevr(empty, request):
         pixels = rng.randint(0, 256, (24, 32, 3), np.uint8)
         Image.fromarray(pixels).convert("RGBA").save(pictures / name)
     (folder / "train.json").write_text(json.dumps(TRAIN))
-    numbers = {name: i for i, name in enumerate(shapes.NAMES)}
+    numbers = {name: i for i, name in enumerate(NAMES)}
     (folder / "objects.json").write_text(json.dumps(numbers))
     return folder, pictures
 
@@ -70,18 +71,18 @@ def pixels_of(image):
 
 def test_the_published_layout_loads_exactly(iclevr):
     _, pictures = iclevr
-    assert data.ready("iclevr")
-    x, y = data.load_raw("iclevr", "all", size=24)
+    assert ready("iclevr")
+    x, y = load_raw("iclevr", "all", size=24)
     objects_of = {resized(pictures / name): objects for name, objects in TRAIN.items()}
     assert len(objects_of) == len(x) == 30
     for image, label in zip(x, y):
-        objects = [shapes.NAMES[i] for i in label.nonzero()[:, 0]]
+        objects = [NAMES[i] for i in label.nonzero()[:, 0]]
         assert sorted(objects_of[pixels_of(image)]) == sorted(objects)
     # The square in the middle is 24 pixels wide already: not one of them changes.
-    x, _ = data.load_raw("iclevr", "all", size=24, crop=True)
+    x, _ = load_raw("iclevr", "all", size=24, crop=True)
     assert {pixels_of(image) for image in x} == {middle(pictures / name) for name in TRAIN}
     assert len(in_cache()) == 2
-    sizes = [len(data.load_raw("iclevr", split, size=24)[1]) for split in SPLITS]
+    sizes = [len(load_raw("iclevr", split, size=24)[1]) for split in SPLITS]
     assert sizes == [24, 3, 3]
 
 
@@ -90,7 +91,7 @@ def test_scenes_stay_together(iclevr):
     scene_of = {resized(pictures / name): name[:-6] for name in TRAIN}
     parts = []
     for split in SPLITS:
-        x, _ = data.load_raw("iclevr", split, size=24)
+        x, _ = load_raw("iclevr", split, size=24)
         parts.append({scene_of[pixels_of(image)] for image in x})
     assert [len(part) for part in parts] == [8, 1, 1]
     assert len(set.union(*parts)) == 10
@@ -126,7 +127,7 @@ def contents(folder):
     return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-REVERSED = {name: i for i, name in enumerate(shapes.NAMES[::-1])}
+REVERSED = {name: i for i, name in enumerate(NAMES[::-1])}
 OUTSIDE = {"../../secret.png": ["red cube"]}
 ABSOLUTE = {"/etc/secret.png": ["red cube"]}
 BACKSLASH = {"..\\secret.png": ["red cube"]}
@@ -159,33 +160,33 @@ def test_a_damaged_folder_is_named_and_nothing_is_kept(iclevr, empty, change, me
     change(folder, pictures)
     before = contents(folder)
     with pytest.raises(DataError, match=message) as error:
-        data.load("iclevr")
+        load("iclevr")
     assert "load('shapes')" in str(error.value)
     assert in_cache() == []
     assert contents(folder) == before
 
 
 def test_without_the_folder_the_message_says_what_would_do(empty):
-    assert not data.ready("iclevr")
+    assert not ready("iclevr")
     with pytest.raises(DataError, match=r"train.json is missing(.|\n)*load\('shapes'\)"):
-        data.load("iclevr")
+        load("iclevr")
 
 
 def test_without_any_file_the_stand_in_draws_its_own(empty):
-    x, y = data.load("shapes", "all", size=16, n_scenes=20)
+    x, y = load("shapes", "all", size=16, n_scenes=20)
     assert x.shape == (60, 3, 16, 16)
     assert y.sum(1).bincount().tolist() == [0, 20, 20, 20]
     assert -1 <= x.min() < x.max() <= 1
-    row = data.catalog().query('name == "shapes"').iloc[0]
+    row = catalog().query('name == "shapes"').iloc[0]
     assert "stands in for i-CLEVR" in row.source
     assert "drawn alike" in row.source
     assert row.images == 18_009
     assert row.classes == 24
-    assert [len(names) for names in shapes.asked("test")[0]] == [1] * 6 + [2] * 12 + [3] * 14
+    assert [len(names) for names in condition_lists("test")[0]] == [1] * 6 + [2] * 12 + [3] * 14
     before = in_cache()
     assert before != []
-    again = data.load("shapes", "all", size=16, n_scenes=20)[0]
+    again = load("shapes", "all", size=16, n_scenes=20)[0]
     assert (again == x).all()
     assert in_cache() == before
     (settings().data / "cache" / before[0]).write_bytes(b"cut")
-    assert (data.load("shapes", "all", size=16, n_scenes=20)[0] == x).all()
+    assert (load("shapes", "all", size=16, n_scenes=20)[0] == x).all()
