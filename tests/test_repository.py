@@ -3,6 +3,7 @@
 import ast
 import base64
 import configparser
+import importlib
 import io
 import json
 import re
@@ -82,6 +83,19 @@ def test_links_between_notebooks_lead_to_files(path):
     links = re.findall(r"\]\(([^)\s]+\.ipynb)(?:#[^)\s]*)?\)", "\n".join(prose(path)))
     ours = [link for link in links if not re.match(r"\w+:", link)]
     assert [link for link in ours if not (path.parent / link).exists()] == []
+
+
+SNIPPETS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SNIPPETS += sorted((ROOT / "docs/live").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=lambda p: p.name)
+def test_what_the_snippets_import_exists(path):
+    for snippet in re.findall(r"^```python\n(.*?)^```", read(path), re.S | re.M):
+        for node in ast.walk(ast.parse(snippet)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("genda"):
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names), node.module
 
 
 def test_extras_that_readme_installs_exist():
