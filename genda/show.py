@@ -11,27 +11,13 @@ from io import BytesIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
+import torch.nn.functional as F
 from IPython.display import HTML
 from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from .checks import lookup, replace_file
-
-# %% ../nbs/1_start/3_pictures.ipynb #b3a7f818
-def _pasted(images, ncols, gap):
-    "One white sheet [height, width, c] with all images on it, and the corner (top, left) of each."
-    n, c, h, w = images.shape
-    nrows = -(-n // ncols)
-    sheet = np.ones((nrows * (h + gap), ncols * (w + 1), c))
-    corners = []
-    for i, image in enumerate(images):
-        top = i // ncols * (h + gap) + gap
-        left = i % ncols * (w + 1)
-        sheet[top : top + h, left : left + w] = (image.permute(1, 2, 0).numpy() + 1) / 2
-        corners.append((top, left))
-    return sheet, corners
 
 # %% ../nbs/1_start/3_pictures.ipynb #28f8fd34
 def show_grid(
@@ -49,13 +35,16 @@ def show_grid(
     n, c, h, w = x.shape
     ncols = min(ncols, n)
     gap = 1 if titles is None else max(2, h // 3)
-    sheet, corners = _pasted(x, ncols, gap)
-    fig, ax = plt.subplots(figsize=(ncols * size, sheet.shape[0] * size / w))
+    tiles = F.pad((x + 1) / 2, (0, 1, gap, 0), value=1)  # white at the right of each and above it
+    sheet = make_grid(tiles.double(), nrow=ncols, padding=0, pad_value=1)  # [3, height, width]
+    picture = sheet[0] if c == 1 else sheet.permute(1, 2, 0)
+    fig, ax = plt.subplots(figsize=(ncols * size, sheet.shape[1] * size / w))
     ax.axis("off")
-    picture = sheet.squeeze(-1) if c == 1 else sheet
     ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     small = dict(fontsize=8, clip_on=False)
-    for (top, left), text in zip(corners, titles or []):
+    for i, text in zip(range(n), titles or []):
+        top = i // ncols * (h + gap) + gap
+        left = i % ncols * (w + 1)
         ax.text(left + w / 2, top - 1.5, text, ha="center", va="bottom", **small)
     for i, text in enumerate(rows or []):
         ax.text(-2, i * (h + gap) + gap + h / 2, text, ha="right", va="center", **small)

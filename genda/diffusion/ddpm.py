@@ -96,19 +96,16 @@ class DiffusionCB(Callback):
         gen = None if self.training else torch.Generator().manual_seed(self.iter)
         xin, t, target = self.process.training_pair(x0, self.predict, generator=gen)
         if y is not None and getattr(self.model, "cond", None) is not None:
-            self.learn.xb = (xin, t, y, self._keep(x0))
+            keep = None  # which images keep their condition [b]; None where all do
+            if self.training and self.drop:
+                keep = torch.rand(len(x0), device=x0.device) >= self.drop
+            self.learn.xb = (xin, t, y, keep)
         else:
             self.learn.xb = (xin, t)
         if self.weight is None:
             self.learn.yb = (target,)
         else:
             self.learn.yb = (target, self.weight(self.process, t, self.predict))
-
-    def _keep(self, x0):
-        "Which images keep their condition [b]; None where all do."
-        if not self.training or not self.drop:
-            return None
-        return torch.rand(len(x0), device=x0.device) >= self.drop
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #976c1a7a
 def diffusion_learner(
@@ -279,6 +276,7 @@ def generate(
         b = min(bs, n - i)
         xT = process.prior((b, *shape), generator=gen).to(device)
         xT = xT.to(memory_format=torch.channels_last)
-        x = last(sampler(part(i, i + b), process, xT, generator=gen, **kwargs))
+        for frame in sampler(part(i, i + b), process, xT, generator=gen, **kwargs):
+            x = frame.xt
         out.append(x.clamp(-1, 1).cpu().contiguous())
     return torch.cat(out)

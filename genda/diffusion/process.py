@@ -110,48 +110,44 @@ def vp(
     return cls(abar.sqrt(), (1 - abar).sqrt(), config=config)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #722c19e1
-def _check(**tensors):
-    "Float tensors of one shape, images or points, or an error that names the odd one."
-    first = next(iter(tensors))
+def _check(self, *steps, **tensors):
+    "The steps, t or t and s, as int64 on the CPU; or an error that names the odd step or tensor."
+    first = next(iter(tensors), None)
     shape = None
-    for name, v in tensors.items():
-        if not torch.is_tensor(v) or not v.is_floating_point():
-            raise TypeError(f"{name} must be a float tensor, not {getattr(v, 'dtype', type(v))}")
-        shape = v.shape if shape is None else shape
-        if v.shape != shape:
+    for name, x in tensors.items():
+        if not torch.is_tensor(x) or not x.is_floating_point():
+            raise TypeError(f"{name} must be a float tensor, not {getattr(x, 'dtype', type(x))}")
+        shape = x.shape if shape is None else shape
+        if x.shape != shape:
             raise ValueError(
-                f"{name} is {list(v.shape)} and {first} is {list(shape)}: "
+                f"{name} is {list(x.shape)} and {first} is {list(shape)}: "
                 "they must be equal, nothing is broadcast"
             )
-    if len(shape) not in (1, 2, 4):
+    if tensors and len(shape) not in (1, 2, 4):
         raise ValueError(
             f"{first} is {list(shape)}: images are [b, c, h, w], one image x[None]; "
             "points are [b] or [b, d]"
         )
-
-
-def _check_t(self, t, x, name="t", first=1):
-    "Steps as int64 on the CPU: one, or as many as `x` has samples, all in first..T; or an error."
-    t = torch.as_tensor(t)
-    if t.is_floating_point() or t.is_complex() or t.dtype == torch.bool:
-        raise TypeError(f"{name} counts steps: an int or integers [b], not {t.dtype}")
-    if t.ndim > 1 or (t.ndim == 1 and x is not None and len(t) != len(x)):
-        raise ValueError(f"{name} is {list(t.shape)}: it must be one int, or one per sample, [b]")
-    t = t.cpu().long()
-    if t.numel() and not (first <= t.min() and t.max() <= self.T):
-        raise ValueError(f"{name} lies in {first}..{self.T} here, not {t.min()}..{t.max()}")
-    return t
+    checked = []
+    for name, lowest, t in zip("ts", (1, 0), steps):
+        t = torch.as_tensor(t)
+        if t.is_floating_point() or t.is_complex() or t.dtype == torch.bool:
+            raise TypeError(f"{name} counts steps: an int or integers [b], not {t.dtype}")
+        if t.ndim > 1 or (t.ndim == 1 and tensors and len(t) != shape[0]):
+            raise ValueError(
+                f"{name} is {list(t.shape)}: it must be one int, or one per sample, [b]"
+            )
+        t = t.cpu().long()
+        if t.numel() and not (lowest <= t.min() and t.max() <= self.T):
+            raise ValueError(f"{name} lies in {lowest}..{self.T} here, not {t.min()}..{t.max()}")
+        checked.append(t)
+    return checked
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #ca29cb4a
 def _like(v, x):
     "Float64 coefficients, one or [b], in x's type (at least float32), on its device, for x."
     v = v.to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
     return v.view(-1, *[1] * (x.ndim - 1)) if v.ndim else v
-
-
-def _combine(a, x, b, y):
-    "a x + b y in x's type."
-    return (_like(a, x) * x + _like(b, x) * y).to(x.dtype)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #315e2a81
 @patch
@@ -164,9 +160,10 @@ def corrupt(
     "Noisy images: x_t = alpha_t x_0 + sigma_t eps."
     if isinstance(x0, Tensor) and x0.ndim == 4:
         check_images(x0, name="x0")
-    _check(x0=x0, eps=eps)
-    t = _check_t(self, t, x0)
-    return _combine(self.alpha[t], x0, self.sigma[t], eps)
+    (t,) = _check(self, t, x0=x0, eps=eps)
+    alpha = _like(self.alpha[t], x0)
+    sigma = _like(self.sigma[t], x0)
+    return (alpha * x0 + sigma * eps).to(x0.dtype)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #7eda2ed8
 @patch
@@ -175,7 +172,7 @@ def snr(
     t,  # step 1..T: an int, or integers [b]
 ) -> Tensor:  # one number or [b], float32 on t's device
     "Signal-to-noise ratio alpha_t^2 / sigma_t^2."
-    steps = _check_t(self, t, None)
+    (steps,) = _check(self, t)
     ratio = (self.alpha[steps] / self.sigma[steps]) ** 2
     return _like(ratio, torch.as_tensor(t).float())
 
@@ -220,10 +217,9 @@ def target(
 ) -> Tensor:  # what the network should answer, like x0
     "The training target a x_0 + b eps."
     pair = lookup("prediction", predict, predictions)
-    _check(x0=x0, eps=eps)
-    t = _check_t(self, t, x0)
+    (t,) = _check(self, t, x0=x0, eps=eps)
     a, b = pair(self.alpha[t], self.sigma[t])
-    return _combine(a, x0, b, eps)
+    return (_like(a, x0) * x0 + _like(b, x0) * eps).to(x0.dtype)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #5b26f7be
 @patch
@@ -236,8 +232,7 @@ def to_x0(
 ) -> Tensor:  # estimate of the clean images, like xt; not clipped
     "The clean image that a prediction amounts to."
     pair = lookup("prediction", predict, predictions)
-    _check(xt=xt, pred=pred)
-    t = _check_t(self, t, xt)
+    (t,) = _check(self, t, xt=xt, pred=pred)
     alpha = self.alpha[t]
     sigma = self.sigma[t]
     a, b = pair(alpha, sigma)
@@ -247,12 +242,12 @@ def to_x0(
             f"{predict!r} cannot give x0 at t = {self.T}, where alpha is 0 and x_t holds "
             "nothing of the image: predict 'v', 'velocity' or 'x0', or start at a smaller t"
         )
-    return _combine(b / det, xt, -(sigma / det), pred)
+    return (_like(b / det, xt) * xt - _like(sigma / det, xt) * pred).to(xt.dtype)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #4a57d3ee
 def _eps(alpha, sigma, x0, xt):
     "The noise in xt, by `to_eps`, of what was checked."
-    return _combine(1 / sigma, xt, -(alpha / sigma), x0)
+    return (_like(1 / sigma, xt) * xt - _like(alpha / sigma, xt) * x0).to(xt.dtype)
 
 
 @patch
@@ -263,8 +258,7 @@ def to_eps(
     t,  # step 1..T: an int, or integers [b]
 ) -> Tensor:  # the noise, like xt
     "The noise that leads from x0 to xt: (x_t - alpha_t x_0) / sigma_t."
-    _check(xt=xt, x0=x0)
-    t = _check_t(self, t, xt)
+    (t,) = _check(self, t, xt=xt, x0=x0)
     return _eps(self.alpha[t], self.sigma[t], x0, xt)
 
 
@@ -276,40 +270,10 @@ def to_score(
     t,  # step 1..T: an int, or integers [b]
 ) -> Tensor:  # the score, like xt
     "The gradient of log q(x_t | x_0), or of log p(x_t) for the posterior mean: -eps / sigma_t."
-    _check(xt=xt, x0=x0)
-    t = _check_t(self, t, xt)
+    (t,) = _check(self, t, xt=xt, x0=x0)
     sigma = self.sigma[t]
     eps = _eps(self.alpha[t], sigma, x0, xt)
     return (-_like(1 / sigma, xt) * eps).to(xt.dtype)
-
-# %% ../../nbs/2_diffusion/1_process.ipynb #b7e03f57
-def _check_step_back(self, t, s, eta, **tensors):
-    "Both steps of a step back as int64 on the CPU, or an error; `tensors` with xt first."
-    _check(**tensors)
-    xt = tensors["xt"]
-    t = _check_t(self, t, xt)
-    s = _check_t(self, s, xt, "s", first=0)
-    if not (s < t).all():
-        raise ValueError(f"a step goes back, s < t, not from t = {t.tolist()} to s = {s.tolist()}")
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta lies in 0 (DDIM) .. 1 (DDPM), not {eta}")
-    return t, s
-
-
-def _posterior(self, xt, x0, t, s, eta, eps, variance):
-    "Mean and standard deviation of `posterior`, of what was checked."
-    alpha_t, sigma_t = self.alpha[t], self.sigma[t]
-    alpha_s, sigma_s = self.alpha[s], self.sigma[s]
-    beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
-    fresh = eta * sigma_s / sigma_t * beta.sqrt()  # sigma_{s|t}
-    keep = (sigma_s**2 - fresh**2).clamp(min=0).sqrt()
-    if eps is None:
-        mean = _combine(keep / sigma_t, xt, alpha_s - keep * alpha_t / sigma_t, x0)
-    else:
-        mean = (_like(alpha_s, xt) * x0 + _like(keep, xt) * eps).to(xt.dtype)
-    large = eta * beta.sqrt() * (s > 0)
-    std = lookup("variance", variance, dict(posterior=fresh, large=large))
-    return mean, _like(std, xt)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #596086f2
 @patch
@@ -324,11 +288,25 @@ def posterior(
     variance: str = "posterior",  # or 'large', which is beta_{t|s}; another raises ValueError
 ) -> tuple:  # mean like xt, standard deviation (one number or [b, 1, 1, 1])
     "Mean and standard deviation of x_s given x_t and x_0."
-    tensors = dict(xt=xt, x0=x0)
-    if eps is not None:
-        tensors["eps"] = eps
-    t, s = _check_step_back(self, t, s, eta, **tensors)
-    return _posterior(self, xt, x0, t, s, eta, eps, variance)
+    known = {} if eps is None else dict(eps=eps)
+    t, s = _check(self, t, s, xt=xt, x0=x0, **known)
+    if not (s < t).all():
+        raise ValueError(f"a step goes back, s < t, not from t = {t.tolist()} to s = {s.tolist()}")
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta lies in 0 (DDIM) .. 1 (DDPM), not {eta}")
+    alpha_t, sigma_t = self.alpha[t], self.sigma[t]
+    alpha_s, sigma_s = self.alpha[s], self.sigma[s]
+    beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
+    fresh = eta * sigma_s / sigma_t * beta.sqrt()  # sigma_{s|t}
+    large = eta * beta.sqrt() * (s > 0)
+    std = lookup("variance", variance, dict(posterior=fresh, large=large))
+    keep = (sigma_s**2 - fresh**2).clamp(min=0).sqrt()
+    if eps is None:
+        x0_share = alpha_s - keep * alpha_t / sigma_t
+        mean = _like(keep / sigma_t, xt) * xt + _like(x0_share, xt) * x0
+    else:
+        mean = _like(alpha_s, xt) * x0 + _like(keep, xt) * eps
+    return mean.to(xt.dtype), _like(std, xt)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #60e1a734
 @patch
@@ -344,16 +322,12 @@ def step(
     variance: str = "posterior",  # or 'large', which is beta_{t|s}; another raises ValueError
 ) -> Tensor:  # x_s, like xt
     "One step back, from t to s."
-    tensors = dict(xt=xt, x0=x0)
-    if eps is not None:
-        tensors["eps"] = eps
+    mean, std = self.posterior(xt, x0, t, s, eta, eps, variance)
     if z is not None:
-        tensors["z"] = z
-    t, s = _check_step_back(self, t, s, eta, **tensors)
-    mean, std = _posterior(self, xt, x0, t, s, eta, eps, variance)
-    if z is None and not eta:
+        _check(self, xt=xt, z=z)
+    elif not eta:
         return mean
-    if z is None:
+    else:
         z = torch.randn_like(xt)
     return (mean + std * z).to(xt.dtype)
 
@@ -393,11 +367,6 @@ def flow(
     return cls(1 - sigma, sigma, config=dict(kind="flow", T=T))
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #e6217628
-def _c_in(alpha, sigma, x):
-    "The factor of `c_in`, to multiply x."
-    return _like((alpha**2 + sigma**2) ** -0.5, x)
-
-
 @patch
 def c_in(
     self: GaussianDiffusion,
@@ -407,8 +376,8 @@ def c_in(
     "What a network's input x_t is multiplied by to have size 1: 1/sqrt(alpha_t^2 + sigma_t^2)."
     if x is None:
         x = torch.as_tensor(t).float().view(-1, 1, 1, 1)
-    t = _check_t(self, t, x)
-    return _c_in(self.alpha[t], self.sigma[t], x)
+    (t,) = _check(self, t, xt=x)
+    return _like((self.alpha[t] ** 2 + self.sigma[t] ** 2) ** -0.5, x)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #54b8e185
 @patch
@@ -423,16 +392,18 @@ def training_pair(
     pair = lookup("prediction", predict, predictions)
     if isinstance(x0, Tensor) and x0.ndim == 4:
         check_images(x0, name="x0")
-    _check(x0=x0)
     if t is None:
         t = torch.randint(1, self.T + 1, (len(x0),), generator=generator)
-    t = _check_t(self, t, x0).expand(len(x0))
+    (t,) = _check(self, t, x0=x0)
+    t = t.expand(len(x0))
     alpha = self.alpha[t]
     sigma = self.sigma[t]
     eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
-    xt = _combine(alpha, x0, sigma, eps)
+    xt = (_like(alpha, x0) * x0 + _like(sigma, x0) * eps).to(x0.dtype)
     a, b = pair(alpha, sigma)
-    return _c_in(alpha, sigma, x0) * xt, t.to(x0.device), _combine(a, x0, b, eps)
+    target = (_like(a, x0) * x0 + _like(b, x0) * eps).to(x0.dtype)
+    c_in = _like((alpha**2 + sigma**2) ** -0.5, x0)
+    return c_in * xt, t.to(x0.device), target
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #4cab21b5
 @patch(cls_method=True)

@@ -164,6 +164,12 @@ class Net(nn.Module):
 
     def embed(self, t, y, keep, b):
         "The embedding for the way down and the one for the way up."
+        if t.ndim == 0:
+            t = t.expand(b)
+        if t.shape != (b,):
+            raise ValueError(
+                f"t is {list(t.shape)}, but the batch holds {b} images: t is one step per image"
+            )
         e = self.time(time_embedding(t, self.width))
         if self.cond is None and y is not None:
             raise ValueError(
@@ -179,7 +185,9 @@ class Net(nn.Module):
         return down, up
 
     def forward(self, xt, t, y=None, keep=None):
-        t = self.check(xt, t)
+        if xt.ndim != 4 or xt.shape[1] != self.in_channels:
+            want = f"[b, {self.in_channels}, h, w]"
+            raise ValueError(f"xt is {list(xt.shape)}, but this network takes {want}")
         b, _, h, w = xt.shape
         down, up = self.embed(t, y, keep, b)
         x = F.pad(xt, (0, -w % self.multiple, 0, -h % self.multiple))
@@ -191,20 +199,6 @@ class Net(nn.Module):
         if self.fold > 1:
             x = F.pixel_shuffle(x, self.fold)
         return x[..., :h, :w]
-
-    def check(self, xt, t):
-        "The steps as [b], or an error that says what this network takes."
-        if xt.ndim != 4 or xt.shape[1] != self.in_channels:
-            want = f"[b, {self.in_channels}, h, w]"
-            raise ValueError(f"xt is {list(xt.shape)}, but this network takes {want}")
-        b = xt.shape[0]
-        if t.ndim == 0:
-            t = t.expand(b)
-        if t.shape != (b,):
-            raise ValueError(
-                f"t is {list(t.shape)}, but the batch holds {b} images: t is one step per image"
-            )
-        return t
 
 # %% ../../nbs/2_diffusion/2_unet.ipynb #27e6b3b7
 class Level(nn.Module):

@@ -52,13 +52,6 @@ def keep_memory(
     return bool(mallopt(_M_MMAP_THRESHOLD, size)) and bool(mallopt(_M_TRIM_THRESHOLD, 2 * size))
 
 # %% ../../nbs/6_workshop/2_training.ipynb #0d14b542
-def _channels_last(value):
-    "A batch of images stored pixel by pixel; anything else unchanged."
-    if isinstance(value, Tensor) and value.ndim == 4:
-        return value.contiguous(memory_format=torch.channels_last)
-    return value
-
-
 class Precision(MixedPrecision):
     "Train in the fastest safe number format of the device, images stored channels last."
 
@@ -85,7 +78,10 @@ class Precision(MixedPrecision):
 
         def once(*args, **kwargs):
             del model.forward  # from here on the class's own forward is back
-            args = [_channels_last(a) for a in args]
+            args = list(args)
+            for i, a in enumerate(args):
+                if isinstance(a, Tensor) and a.ndim == 4:
+                    args[i] = a.contiguous(memory_format=torch.channels_last)
             with torch.autocast(args[0].device.type, cast, enabled=cast != torch.float32):
                 pred = forward(*args, **kwargs)
             return to_float(pred)
