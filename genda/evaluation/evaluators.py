@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EVALUATOR_OF', 'PLAIN', 'NETS', 'KINDS', 'evaluator_net', 'train_evaluator', 'save_evaluator', 'Evaluator',
-           'attribute_loss', 'top_k', 'scene_net', 'ResidualBlock', 'photo_net', 'RandomShift']
+           'attribute_loss', 'top_k', 'scene_net', 'ResidualBlock', 'photo_net', 'RandomShift', 'resnet_net']
 
 # %% ../../nbs/6_workshop/7_evaluators.ipynb #5d2710a8
 import time
@@ -334,3 +334,30 @@ class RandomShift(Callback):
         padded = F.pad(x, (self.far,) * 4, mode="reflect").permute(0, 2, 3, 1)
         moved = padded[torch.arange(n)[:, None, None], i[:, :, None], j[:, None]]
         self.learn.xb = (moved.permute(0, 3, 1, 2),)
+
+# %% ../../nbs/6_workshop/7_evaluators.ipynb #5d0e9a02
+def resnet_net(
+    channels: int = 3,  # of the images
+    outputs: int = 10,  # classes or attributes
+) -> nn.Sequential:  # [n, channels, h, w], sides from 8 on -> logits [n, outputs]
+    "A larger network for photographs, untrained; before its head it has 192 features."
+    return nn.Sequential(
+        OrderedDict(
+            conv1=conv_block(channels, 64),
+            conv2=conv_block(64, 128, pool=True),
+            add1=ResidualBlock(128),
+            conv3=conv_block(128, 192, pool=True),
+            conv4=conv_block(192, 192, pool=True),
+            add2=ResidualBlock(192),
+            pool=nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()),
+            head=nn.Linear(192, outputs),
+        )
+    )
+
+
+def _resnet_net(card):
+    "The network that a card describes."
+    return resnet_net(card["channels"], len(card["names"]))
+
+
+NETS["resnet"] = _resnet_net

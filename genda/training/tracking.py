@@ -64,6 +64,7 @@ def _without_docstrings(tree):
     return tree
 
 
+@cache
 def _bare(source, budget):
     "What of Python `source` can change a result at a budget, as text."
     tree = _AtBudget(budget).visit(ast.parse(source))
@@ -76,6 +77,7 @@ def _fingerprint(*sources, budget="lesson"):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 # %% ../../nbs/6_workshop/6_tracking.ipynb #ba9dd15e
+@cache
 def _names(tree):
     "All plain names in Python source or a syntax tree."
     tree = ast.parse(tree) if isinstance(tree, str) else tree
@@ -150,6 +152,7 @@ def _reached(
     return [found[key] for key in sorted(found)]
 
 
+@cache
 def _imports(source):
     "Pairs (genda module, name) that `source` imports."
     pairs = []
@@ -225,6 +228,7 @@ def record(
     return result
 
 # %% ../../nbs/6_workshop/6_tracking.ipynb #3fe0935b
+@cache
 def _free_names(source):
     "The names that Python source reads and does not bind itself."
     tree = ast.parse(source)
@@ -234,6 +238,7 @@ def _free_names(source):
     return {node.id for node in names} - bound
 
 
+@cache
 def _definitions(code):
     "Name -> sources of the functions, classes and assignments of a notebook that define it."
     found = {}
@@ -245,6 +250,7 @@ def _definitions(code):
     return found
 
 # %% ../../nbs/6_workshop/6_tracking.ipynb #8a5eccb3
+@cache
 def _numbers_read(source, name):
     "The attributes of `name` that Python source reads: of `hp.steps` it is 'steps'."
     nodes = ast.walk(ast.parse(source))
