@@ -127,6 +127,10 @@ class Reads(ast.NodeVisitor):
     def visit_For(self, node):
         self.visit_all(node.iter, node.target, node.body, node.orelse)
 
+    def visit_ExceptHandler(self, node):
+        self.bound |= {node.name} - {None}
+        self.visit_all(node.type, node.body)
+
     def visit_If(self, node):
         self.visit(node.test)
         before = set(self.bound)
@@ -543,7 +547,7 @@ def weigh(folder):
     parts = {}
     for path in files_below(folder):
         names = path.relative_to(folder).parts
-        part = "/".join(names[: 2 if names[0] in ("data", "genda", "runs", "wheels") else 1])
+        part = "/".join(names[: 2 if names[0] in ("data", "genda", "runs") else 1])
         parts[part] = parts.get(part, 0) + path.stat().st_size
     total = sum(parts.values())
     largest = sorted(parts, key=parts.get, reverse=True)[:6]
@@ -651,7 +655,7 @@ class Worker:
             raise OutOfTime from None
         except Exception as error:
             traceback.print_exc()
-            if claim(self.notes, "failed", title):
+            if self.asked(notebook, name) and claim(self.notes, "failed", title):
                 self.say(f"{title}: failed, {one_line(error)}")
             return None
         if title == self.taken and claim(self.notes, "done", title):

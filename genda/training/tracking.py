@@ -181,9 +181,7 @@ def code_hash(
     return _fingerprint(code, *_reached(_imports(code)), budget=settings(budget).budget)
 
 # %% ../../nbs/6_workshop/6_tracking.ipynb #bc93777f
-def circumstances() -> (
-    dict
-):  # budget, seed, cores, device, processor, versions; gpu, changes if any
+def circumstances() -> dict:  # budget, seed, cores, device, gpu, processor, versions, changes
     "Under which conditions a figure came about."
     s = settings()
     about_cpu = getattr(torch.cpu, "get_capabilities", dict)()  # older versions cannot tell
