@@ -336,10 +336,11 @@ def program(path):
 # -- gathering
 
 
-# What a machine with PyTorch has; wheels of all else travel.
+# What a machine with PyTorch has, beside what PyTorch itself requires; wheels of the rest travel.
 THERE = """
-torch torchvision numpy pandas scipy scikit-learn matplotlib pillow safetensors psutil tqdm pyyaml
-requests packaging setuptools
+torchvision numpy pandas scipy scikit-learn matplotlib pillow safetensors psutil tqdm pyyaml
+requests packaging joblib threadpoolctl python-dateutil six contourpy cycler fonttools kiwisolver
+pyparsing certifi idna urllib3 charset-normalizer
 """.split()  # noqa: SIM905, for a list literal takes a line per name
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 # Run in a process of its own: import all that is named, and say which files that took.
@@ -423,7 +424,7 @@ def needed_packages(sources):
     if done.returncode:
         raise Refused(f"the rows do not find what they import: {done.stderr.splitlines()[-1]}")
     imported = set(done.stdout.split()) - set(sys.stdlib_module_names)
-    there = required(THERE) | {"genda"}
+    there = required(["torch"]) | {"genda", *THERE}
     found = {}
     for package in distributions():
         name = plain_name(package.name)
