@@ -652,7 +652,7 @@ class Worker:
             return None
         except (self.tracking.TimeUp, KeyboardInterrupt):
             claim(self.notes, "stopped", title)
-            self.say(f"{title}: stopped in time after {time.perf_counter() - start:.0f} s")
+            self.say(f"{title}: stopped in time, {time.perf_counter() - start:.0f} s this time")
             raise OutOfTime from None
         except Exception as error:
             traceback.print_exc()
@@ -706,6 +706,7 @@ def work(a):
     def say(line):
         print(line, file=console, flush=True)
 
+    failed = 0
     try:
         import torch
 
@@ -714,9 +715,12 @@ def work(a):
     except (OutOfTime, KeyboardInterrupt):
         pass
     except ImportError as error:
+        failed = 1
         if claim(a.notes, "said", "import"):
             say(f"this machine lacks something: {error}")
-        sys.exit(1)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(failed)  # at once: what is saved is saved, and tearing down takes seconds
 
 
 def list_rows(a):
