@@ -11,13 +11,17 @@ NB     ?=
 # Where `make docs-serve` serves, and whether `make docs` does without what npm provides.
 PORT   ?= 8000
 PLAIN  ?=
+# How long rows may run on a machine with a GPU, how many at a time, and where they leave what they made.
+MINUTES ?= 12
+JOBS   ?= 4
+OUT    ?= .gpu/out
 
 # Notebooks under test: two at a time, one thread each, and paths that hold from any folder.
 SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA" && pwd)" || exit 1; fi; \
           GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install course lessons study zoo test check readme docs docs-serve bench lab wheel wheels constraints clean
+.PHONY: help install course lessons study zoo gpu-pack gpu-run gpu-unpack test check readme docs docs-serve bench lab wheel wheels constraints clean
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -47,6 +51,15 @@ study: $(STAMP) ## fill the long tables in the background, a resumable run a row
 
 zoo: $(STAMP) ## train the shipped networks anew in the background, resumable; judges only where their files are gone; wants all of MNIST
 	@$(BIN)/python tools/zoo.py --background
+
+gpu-pack: $(STAMP) ## gather in .gpu/pack what the rows in tools/gpu_queue.txt need on a machine with a GPU, at most 60 MiB
+	@$(BIN)/python tools/gpu.py pack
+
+gpu-run:      ## there, with PyTorch alone: run the rows of the pack for MINUTES=12, JOBS=4 at a time; .gpu/out holds what they made
+	@$(PYTHON) tools/gpu.py run --minutes $(MINUTES) --jobs $(JOBS) --out $(OUT)
+
+gpu-unpack:   ## put what came back in OUT=.gpu/out into results/ and runs/
+	@$(PYTHON) tools/gpu.py unpack $(OUT)
 
 check: $(STAMP) ## one notebook, NB=3_ddpm, or those that changed: export, format, lint and smoke-test
 	$(BIN)/python tools/check.py $(NB)
