@@ -150,6 +150,11 @@ def link_first(text, terms):
 # -- a notebook as a page
 
 
+def with_pages(text):
+    "The map's prose with links to pages of docs/, which JupyterLab may not be able to open."
+    return re.sub(r"(\w+) \(`docs/(\w+\.md)` in the repository\)", r"[\1](../\2)", text)
+
+
 def film_seconds(film):
     seconds = 0
     for k in range(film.n_frames):
@@ -368,7 +373,7 @@ def add_lessons(symbols):
             exports[module] = f"{name}.ipynb", re.search(r"^# (.+)", nb.cells[0].source, re.M)[1]
         if name == "index":
             for cell in nb.cells:
-                cell.source = cell.source.replace("](../docs/", "](../")
+                cell.source = with_pages(cell.source)
         else:
             nb = page(nb, name, symbols)
         nbformat.write(nb, out)

@@ -8,12 +8,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from readme import lessons, measured, minutes, without_links  # noqa: E402 - the folder is above
+from readme import (  # noqa: E402 - the folder is above
+    EXERCISE,
+    exercises,
+    lessons,
+    measured,
+    minutes,
+    without_links,
+)
 from run import notebook_name  # noqa: E402
 
 SESSION = 90  # minutes of a session
 PACE = 100  # words read in a minute
-EXERCISE = 5  # minutes for an exercise
 
 
 def trees(nb):
@@ -48,7 +54,7 @@ def read():
             about=about,
             result=found,
             words=sum(len(re.findall(r"[^\W\d_][\w'-]*", text)) for text in prose),
-            exercises=sum(text.startswith("**Exercise") for text in prose),
+            exercises=exercises(path),
             sets=first_arguments(nb, "load", "load_raw", "dls", "domain_dls"),
             networks=first_arguments(nb, "load_model", "load_weights") | evaluators,
         )

@@ -85,6 +85,12 @@ def test_links_between_notebooks_lead_to_files(path):
     assert [link for link in ours if not (path.parent / link).exists()] == []
 
 
+def test_pages_that_the_map_names_exist():
+    named = re.findall(r"\w+ \(`(docs/\w+\.md)` in the repository\)", "\n".join(prose(INDEX)))
+    assert named == ["docs/teach.md", "docs/glossary.md"]
+    assert all((ROOT / name).is_file() for name in named)
+
+
 SNIPPETS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SNIPPETS += sorted((ROOT / "docs/live").glob("*.md"))
 
@@ -126,6 +132,21 @@ def test_the_map_holds_every_notebook():
     assert folders == list(dict.fromkeys(path.parent.name for path in NOTEBOOKS))
     links = "\n".join(prose(INDEX))
     assert [name for name in map(name_of, NOTEBOOKS) if f"({name}.ipynb)" not in links] == []
+
+
+def test_the_map_names_what_a_notebook_needs():
+    _, _, *table = readme.rows("reports", "")
+    rows = {row.split("](")[1].split(")")[0]: row for row in table}
+    assert "[2.7 score](2_diffusion/7_score.ipynb), " in rows["reports/1_faces.ipynb"]
+    assert readme.short(ROOT / "nbs/reports/3_iclevr.ipynb") == "3 iclevr"
+
+
+def test_hours_are_the_sum_of_the_minutes():
+    path = ROOT / "nbs/2_diffusion/3_ddpm.ipynb"
+    minutes = readme.reading_minutes(path) + readme.EXERCISE * readme.exercises(path)
+    minutes += readme.result("2_diffusion/3_ddpm")["seconds"] / 60
+    assert readme.hours("2_diffusion/3_ no_such") == f"{minutes / 60:.0f}"
+    assert float(readme.hours("2_diffusion")) > float(readme.hours("2_diffusion/[1-6]_")) > 1
 
 
 def test_every_command_does_something():

@@ -10,6 +10,7 @@ from run import notebook_name, notebooks
 ROOT = Path(__file__).resolve().parent.parent
 INDEX = ROOT / "nbs/index.ipynb"
 MAIN = "2_diffusion/3_ddpm"  # the lesson whose picture stands on the first page
+EXERCISE = 5  # minutes for an exercise
 sys.path.insert(0, str(ROOT))
 from genda.training.tracking import code_hash  # noqa: E402 - the package of this folder
 
@@ -45,6 +46,11 @@ def reading_minutes(path):
     return round(words / 200 + lines / 30)
 
 
+def exercises(path):
+    "How many exercises a notebook has."
+    return sum(source.startswith("**Exercise") for _, source, _ in sources(path))
+
+
 def opening(path):
     "What the first cell of a notebook says: title, promise, time, needs, skip."
     _, first, _ = next(sources(path))
@@ -70,7 +76,9 @@ def chapters():
 def minutes(found):
     if found is None:
         return ""
-    return f"{found['seconds'] / 60:.1f}" + (" (older code)" if found["stale"] else "")
+    took = found["seconds"] / 60
+    shown = "< 0.1" if took < 0.05 else f"{took:.1f}"
+    return shown + (" (older code)" if found["stale"] else "")
 
 
 def without_links(text):
@@ -78,21 +86,50 @@ def without_links(text):
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
 
 
+def short(path):
+    "What the map calls a notebook: '2.3 ddpm', or '3 iclevr' of the reports."
+    chapter = re.match(r"\d+_", path.parent.name)
+    number, name = path.stem.split("_", 1)
+    before = f"{chapter[0][:-1]}." if chapter else ""
+    return f"{before}{number} {name.replace('_', ' ')}"
+
+
+def link(path, base):
+    return f"[{short(path)}]({base}{notebook_name(path, ROOT)}.ipynb)"
+
+
+def needed(path, text, base):
+    "The notebooks to which the line 'You need' of a notebook leads."
+    names = re.findall(r"\]\(([^)]+\.ipynb)\)", text)
+    found = dict.fromkeys((path.parent / name).resolve() for name in names)
+    return ", ".join(link(other, base) for other in found)
+
+
 def rows(folder, base):
     "The lines of a chapter's table; links start with `base`."
-    yield "| | at its end you can | may be skipped | read | run |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| | at its end you can | needs | may be skipped | read | run |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for path, about, found in lessons():
         if path.parent.name != folder:
             continue
-        link = f"[{path.stem.replace('_', ' ')}]({base}{notebook_name(path, ROOT)}.ipynb)"
         promise, skip = without_links(about["promise"]), without_links(about["skip"])
-        cells = link, promise, skip, reading_minutes(path), minutes(found)
+        needs = needed(path, about["needs"], base)
+        cells = link(path, base), promise, needs, skip, reading_minutes(path), minutes(found)
         yield f"| {' | '.join(map(str, cells))} |"
 
 
 def table(folder, base=""):
     return "\n".join(rows(folder, base))
+
+
+def hours(patterns):
+    "Hours to read, run and exercise the notebooks whose names start as one of `patterns`."
+    total = 0
+    for path, _, found in lessons():
+        if any(re.match(pattern, notebook_name(path, ROOT)) for pattern in patterns.split()):
+            total += reading_minutes(path) + EXERCISE * exercises(path)
+            total += found["seconds"] / 60 if found else 0
+    return f"{total / 60:.0f}"
 
 
 def measured():
@@ -108,7 +145,11 @@ def course():
     parts = []
     for folder, title, _ in chapters():
         parts.append(f"### {title}\n\n{table(folder, 'nbs/')}\n")
-    return "\n".join([*parts, "Minutes to read and to run. " + " ".join(measured())])
+    about = (
+        "*needs* names notebooks to have read; *read* and *run* are minutes: a quick first reading "
+        "without the exercises, and what the last measured run took. "
+    )
+    return "\n".join([*parts, about + " ".join(measured())])
 
 
 def number(figure):
@@ -144,12 +185,14 @@ def render(text):
 
 
 def render_index(nb):
-    "The notebook nbs/index.ipynb with the tables of its chapters made anew."
+    "The notebook nbs/index.ipynb with its hours and the tables of its chapters made anew."
+    way = r"(<!-- hours: ([^>]+) -->).*?(<!-- /hours -->)"
     block = r"(<!-- chapter (\w+): [^>]*-->\n).*?(<!-- /chapter -->)"
     for cell in nb["cells"]:
         if cell["cell_type"] == "markdown":
             source = "".join(cell["source"])
             source = re.sub(block, lambda m: f"{m[1]}{table(m[2])}\n{m[3]}", source, flags=re.S)
+            source = re.sub(way, lambda m: f"{m[1]}{hours(m[2])}{m[3]}", source)
             cell["source"] = source.splitlines(keepends=True)
     return nb
 
