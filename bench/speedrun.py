@@ -1,0 +1,296 @@
+"""How good can digits get for a fixed amount of training work?
+
+The rules are in bench/README.md: a network that starts from random weights draws digits by their
+label, without guidance; its training may cost so many TFLOP, counted. 5,000 digits are scored by
+the evaluator of the course: accuracy, and the Fréchet distance to the 10,000 test images in units
+of the real-vs-real baseline. The figure is the mean over seeds, in results/speedrun.
+"""
+
+import argparse
+import math
+import time
+from collections import namedtuple
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from genda.checks import write_json
+from genda.data.registry import load_raw
+from genda.data.splits import to_signed
+from genda.diffusion.ddpm import denoiser, generate, min_snr
+from genda.diffusion.process import GaussianDiffusion
+from genda.evaluation.evaluators import Evaluator
+from genda.evaluation.metrics import frechet_distance, memorised
+from genda.models.unet import UNet
+from genda.settings import set_seed, settings
+from genda.training.callbacks import fast_dtype, keep_memory
+from genda.training.tracking import circumstances
+
+# -- the optimiser
+
+
+def orthogonal(matrices, steps=5):
+    "Matrices [k, m, n], m <= n, with all singular values moved near 1 (Jordan et al. 2024)."
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        a = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose steps are orthogonal matrices, for weights of two and more dimensions.
+
+    torch.optim.Muon does the same for matrices only, one by one and in bfloat16, which most
+    processors compute slowly; here convolutions count as matrices [out, in * k * k], and those of
+    one shape are computed together.
+    """
+
+    def __init__(self, params, lr=6e-3, momentum=0.95, weight_decay=0.01):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for shape, same in by_shape(group["params"]).items():
+                self.update(same, shape, group)
+
+    def update(self, params, shape, group):
+        "One step of parameters that are matrices of one shape."
+        m, n = shape
+        grads = [p.grad for p in params]
+        for p in params:
+            if p not in self.state:
+                self.state[p]["mean"] = torch.zeros_like(p)
+        means = [self.state[p]["mean"] for p in params]
+        torch._foreach_lerp_(means, grads, 1 - group["momentum"])
+        ahead = torch._foreach_lerp(grads, means, group["momentum"])
+        stack = torch.stack([g.reshape(m, n) for g in ahead])
+        step = orthogonal(stack.mT).mT if m > n else orthogonal(stack)
+        step = step * (group["lr"] * 0.2 * math.sqrt(max(m, n)))  # as large as AdamW's
+        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_sub_(params, [s.reshape(p.shape) for s, p in zip(step, params)])
+
+
+def by_shape(params):
+    "(m, n) -> the parameters that are m by n when written as matrices."
+    found = {}
+    for p in params:
+        found.setdefault((p.shape[0], p[0].numel()), []).append(p)
+    return found
+
+
+def muon_flops(params):
+    "Operations of one step of Muon: five rounds of three matrix products."
+    total = 0
+    for p in params:
+        m, n = sorted((p.shape[0], p[0].numel()))
+        total += 5 * (4 * m * m * n + 2 * m**3)
+    return total
+
+
+def split_parameters(net):
+    "The hidden matrices, and the rest: first and last layers, embeddings, vectors."
+    outer = ("stem", "out.", "time.", "cond.")
+    hidden, rest = [], []
+    for name, p in net.named_parameters():
+        is_hidden = p.ndim >= 2 and not name.startswith(outer) and ".emb." not in name
+        (hidden if is_hidden else rest).append(p)
+    return hidden, rest
+
+
+# -- the recipes
+
+
+def lesson(net):
+    "The optimiser of the lessons."
+    return [torch.optim.AdamW(net.parameters(), 5e-3, betas=(0.9, 0.99), fused=True)], 0
+
+
+def muon(net):
+    "Muon for the hidden matrices, AdamW for the rest."
+    hidden, rest = split_parameters(net)
+    adamw = torch.optim.AdamW(rest, 2e-3, betas=(0.9, 0.99), fused=True)
+    return [Muon(hidden, 6e-3), adamw], muon_flops(hidden)
+
+
+def uniform_steps(b, T):
+    return torch.randint(1, T + 1, (b,))
+
+
+def noisier_steps(b, T):
+    "Logit-normal steps of mean 0.5, one from each b-th part of the distribution."
+    u = (torch.arange(b) + torch.rand(b)) / b
+    z = math.sqrt(2) * torch.erfinv((2 * u - 1).clamp(-0.9999, 0.9999))
+    return (torch.sigmoid(0.5 + z) * T).long().clamp(max=T - 1) + 1
+
+
+Recipe = namedtuple("Recipe", "channels emb bs optimisers steps weight drop")
+RECIPES = {
+    "lesson": Recipe((48, 96), 192, 48, lesson, uniform_steps, None, 0.05),
+    "fast": Recipe((16, 64), 256, 32, muon, noisier_steps, min_snr, 0.0),
+}
+# The fast recipe, each time without one of its parts.
+FAST = RECIPES["fast"]
+RECIPES["fast, AdamW"] = FAST._replace(optimisers=lesson)
+RECIPES["fast, wide"] = FAST._replace(channels=(48, 96))
+RECIPES["fast, uniform steps"] = FAST._replace(steps=uniform_steps)
+RECIPES["fast, no weight"] = FAST._replace(weight=None)
+RECIPES["fast, labels hidden"] = FAST._replace(drop=0.05)
+
+
+# -- training
+
+
+def forward_flops(net):
+    "Operations of one forward pass of one digit."
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.zeros(1, 1, 28, 28), torch.ones(1).long(), torch.zeros(1).long())
+    return counter.get_total_flops()
+
+
+class PowerAverage:
+    "The average of all weights so far: in step k it keeps (1 - 1/k)^(gamma + 1) of itself."
+
+    def __init__(self, net, gamma=12):
+        self.weights = [p.detach().clone() for p in net.parameters()]
+        self.gamma = gamma
+        self.k = 0
+
+    @torch.no_grad()
+    def update(self, net):
+        self.k += 1
+        new = 1 - (1 - 1 / self.k) ** (self.gamma + 1)
+        torch._foreach_lerp_(self.weights, list(net.parameters()), new)
+
+    @torch.no_grad()
+    def copy_to(self, net):
+        for p, average in zip(net.parameters(), self.weights):
+            p.copy_(average)
+
+
+def rate(k, steps, warm=0.05):
+    "The learning rate's share in step k: a short rise, then a line to zero."
+    return min((k + 1) / (warm * steps), 1) * (1 - k / steps)
+
+
+def one_loss(net, process, recipe, x0, y):
+    "The loss of a batch, weighted by its steps."
+    t = recipe.steps(len(x0), process.T)
+    eps = torch.randn_like(x0)
+    xt = process.corrupt(x0, t, eps)
+    target = process.target(x0, eps, t, "v")
+    keep = torch.rand(len(x0)) >= recipe.drop if recipe.drop else None
+    xt = xt.contiguous(memory_format=torch.channels_last)
+    dtype = fast_dtype("cpu")
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        pred = net(xt, t, y, keep)
+    per_image = (pred.float() - target).square().flatten(1).mean(1)
+    if recipe.weight:
+        per_image = per_image * recipe.weight(process, t, "v")
+    return per_image.mean()
+
+
+def train(recipe, images, labels, work, seed):
+    "A network trained with `work` TFLOP, and what it took."
+    set_seed(seed)
+    process = GaussianDiffusion.vp(1000, "cosine")
+    net = UNet(1, recipe.channels, 1, classes=10, fold=2, emb=recipe.emb)
+    net.to(memory_format=torch.channels_last)
+    optimisers, extra = recipe.optimisers(net)
+    highest = [[g["lr"] for g in opt.param_groups] for opt in optimisers]
+    average = PowerAverage(net)
+    flops = 3 * recipe.bs * forward_flops(net) + extra  # backward costs two forward passes
+    steps = int(work * 1e12 / flops)
+    start = time.perf_counter()
+    for k in range(steps):
+        for opt, lrs in zip(optimisers, highest):
+            for group, lr in zip(opt.param_groups, lrs):
+                group["lr"] = lr * rate(k, steps)
+        i = torch.randint(len(images), (recipe.bs,))
+        loss = one_loss(net, process, recipe, to_signed(images[i]), labels[i])
+        loss.backward()
+        for opt in optimisers:
+            opt.step()
+            opt.zero_grad()
+        average.update(net)
+        if k % 200 == 0:
+            spent = time.perf_counter() - start
+            print(f"\r  step {k:,} of {steps:,}, loss {loss.item():.3f}, {spent:.0f} s", end="")
+    seconds = time.perf_counter() - start
+    average.copy_to(net)
+    print(f"\r  {steps:,} steps, {steps * recipe.bs:,} images, {seconds:.0f} s" + " " * 20)
+    about = dict(
+        images=steps * recipe.bs,
+        work_tflop=steps * flops / 1e12,
+        seconds=seconds,
+        gflop_per_second=steps * flops / 1e9 / seconds,
+        parameters=sum(p.numel() for p in net.parameters()),
+    )
+    return net, process, about
+
+
+# -- scoring
+
+
+def score(net, process, n, sample_steps, seed, data):
+    "Accuracy, Fréchet distance over its baseline and copies of digits drawn by a network."
+    evaluator = Evaluator("mnist", device="cpu")
+    y = torch.arange(n) % 10
+    denoise = denoiser(net, process, "v")
+    start = time.perf_counter()
+    fake = generate(denoise, process, (1, 28, 28), y, steps=sample_steps, bs=500, seed=1000 + seed)
+    seconds = time.perf_counter() - start
+    known = to_signed(load_raw(data, "train")[0])
+    real = to_signed(load_raw("mnist", "test")[0])
+    other = to_signed(load_raw("mnist", "train", n=n)[0])
+    distance = frechet_distance(fake, real, evaluator, baseline=other)
+    memory = memorised(fake[:1000], known, real[:1000], evaluator)
+    return dict(
+        accuracy=float(evaluator.accuracy(fake, y)),
+        fd=float(distance),
+        fd_over_baseline=float(distance) / distance.baseline,
+        copies=float(memory.copies),
+        n=n,
+        sample_steps=sample_steps,
+        sample_seconds=seconds,
+    )
+
+
+def options():
+    cli = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    cli.add_argument("--recipe", default="fast", choices=RECIPES)
+    cli.add_argument("--work", type=float, default=16, help="TFLOP of training")
+    cli.add_argument("--data", default="mnist", choices=("mnist", "mnist5k"))
+    cli.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    cli.add_argument("--n", type=int, default=5000, help="digits that are scored")
+    cli.add_argument("--sample-steps", type=int, default=20)
+    cli.add_argument("--out", default=settings().results / "speedrun")
+    return cli.parse_args()
+
+
+def main():
+    a = options()
+    keep_memory()
+    images, labels = load_raw(a.data, "train")
+    rows = []
+    for seed in a.seeds:
+        print(f"{a.recipe}, {a.work:g} TFLOP on {a.data}, seed {seed}")
+        net, process, about = train(RECIPES[a.recipe], images, labels, a.work, seed)
+        rows.append(
+            dict(seed=seed, **about, **score(net, process, a.n, a.sample_steps, seed, a.data))
+        )
+        found = rows[-1]
+        print(f"  accuracy {found['accuracy']:.3f}, FD {found['fd_over_baseline']:.2f} baselines")
+        name = f"{a.recipe}_{a.work:g}_{a.data}".replace(", ", "_").replace(" ", "_")
+        means = {k: float(np.mean([r[k] for r in rows])) for k in ("accuracy", "fd_over_baseline")}
+        path = f"{a.out}/{name}.json"
+        write_json(
+            path,
+            dict(recipe=a.recipe, data=a.data, work=a.work, **means, rows=rows, **circumstances()),
+        )
+
+
+if __name__ == "__main__":
+    main()
