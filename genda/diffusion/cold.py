@@ -68,7 +68,9 @@ class Cold:
 
     def __init__(
         self,
-        degrade,  # a function (x [b, c, h, w], t [b]) -> images like x; D(x, 0) is x
+        # a deterministic function (x [b, c, h, w], t [b] of 0..T) -> images like x in [-1, 1];
+        # D(x, 0) is x
+        degrade,
         T: int,  # number of steps
     ):
         self.degrade = degrade
@@ -204,7 +206,7 @@ def fade(
 def degradations(
     size: int = 28,  # side of the images in px, a multiple of 4
 ) -> dict:  # name -> Cold
-    "The processes of this lesson by name."
+    "The processes of this lesson by name; one of your own is Cold(f, T)."
     processes = {}
     for group, lines in itertools.product((1, 4), ("columns", "rows")):
         for order in ("random", "outside_in", "inside_out"):
