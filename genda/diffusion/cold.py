@@ -68,10 +68,8 @@ class Cold:
 
     def __init__(
         self,
-        # a deterministic function (x [b, c, h, w], t [b] of 0..T) -> images like x in [-1, 1];
-        # D(x, 0) is x
-        degrade,
-        T: int,  # number of steps
+        degrade,  # deterministic (x [b, c, h, w], t [b]) -> images like x in [-1, 1]; D(x, 0) is x
+        T: int,  # number of steps: t is 0..T
     ):
         self.degrade = degrade
         self.T = T
