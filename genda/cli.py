@@ -451,7 +451,8 @@ def data(
     columns = ["name", "here", "kind", "images", "size", "classes", "licence"]
     print(table[columns].to_string(index=False))
     print(
-        "\nyes: can be used without a download; genda data --fetch NAME gets another. "
+        "\nyes: can be used without a download; genda data --fetch NAME gets one of kind "
+        "download or generated. "
         "Your own: genda train --data FOLDER"
     )
 

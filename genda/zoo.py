@@ -54,7 +54,8 @@ def entry(
     name: str,  # what `load_model` calls it, and the name of its files
     what: str,  # one line on what it is
     net,  # card -> the untrained network
-    figures,  # (model, card, n) -> dict of Scores, computed from n images
+    figures,  # (model, card, n) -> dict of Scores: accuracy, or a distance with its baseline
+    # (of accuracy more is better, of any other Score less)
     make=None,  # (folder, data) -> trained network, its card; None: a notebook trains it
     data: str = "mnist",  # what `make` learns from
     many: dict = MANY,  # for `budget`: n, how many images the figures on its card take

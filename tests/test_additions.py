@@ -10,7 +10,7 @@ from conftest import ROOT, read
 from fastai.callback.core import Callback
 from torch import nn
 
-from genda.adaptation.dann import SourceOnly, adaptation_learner, dann_learner
+from genda.adaptation.dann import DANNCallback, SourceOnly, adaptation_learner, dann_learner
 from genda.data.domains import domain_dls
 from genda.data.registry import SETS, catalog, dls, load
 from genda.diffusion.cold import cold, train_denoiser
@@ -153,6 +153,25 @@ def test_a_method_with_a_domain_head(scratch):
     assert len(values) == len(callback.log) == 2
     assert all(0 < value <= 0.1 * torch.tensor(10.0).log() + 1e-5 for value in values)
     assert 0 <= callback.log[-1]["domain_accuracy"] <= 1
+
+
+class AlikeMeans(DANNCallback):
+    "DANN that also asks for alike means of the features, which `extra` sees where `at` is set."
+
+    def __init__(self, at, head, lambd=1.0):
+        super().__init__(at, head, lambd)
+        self.at = f"model.{at}"
+
+    def extra(self):
+        apart = self.source_features.mean(0) - self.target_features.mean(0)
+        return apart.square().sum()
+
+
+def test_a_method_with_a_domain_head_that_sees_features():
+    learn = dann_learner(two_domains(), tiny_net(), "features", method=AlikeMeans)
+    callback = next(cb for cb in learn.cbs if isinstance(cb, AlikeMeans))
+    values = trained(learn, callback)
+    assert len(values) == 2 and all(value > 0 and value.requires_grad for value in values)
 
 
 def test_a_method_without_a_domain_head(scratch):

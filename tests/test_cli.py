@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from conftest import NOTEBOOKS, ROOT, code, name_of, read
+from fastcore.docments import docments
 from PIL import Image
 
 from genda.cli import COMMANDS, conditions, network, parser, recipe, sample
@@ -191,6 +192,11 @@ def test_commands_in_the_texts_parse(name):
             assert words[0] in [*COMMANDS, "--help"]
         else:
             assert parser().parse_args(words).command in COMMANDS, words
+
+
+def test_help_lists_every_sampler():
+    said = docments(sample)["sampler"].split("by default")[0]
+    assert re.split(r", | or ", said.strip()) == list(SAMPLERS)
 
 
 def test_teachers_tables_follow_from_lessons_and_results():

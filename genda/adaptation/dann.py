@@ -225,6 +225,7 @@ class Adapted(nn.Module):
         self.reverse = GradientReversal(lambd)
         self.head = head
 
+    # y: the classifier's logits, f: features [b, n]; override it to condition the head
     def domain_logits(self, y, f):
         return self.head(self.reverse(f))
 
@@ -248,7 +249,9 @@ class Paired(Callback):
         self.at = at
 
     def extra(self):
-        "What a method adds to the loss of the labels."
+        "What a method adds to the loss of the labels: a scalar with gradient."
+        # From `unlabelled` (the target's logits) and, where `at` was given, from
+        # `source_features` and `target_features` [n, length].
         return 0.0
 
     def pair(self, x):
@@ -328,11 +331,14 @@ class DANNCallback(Paired):
         head=domain_head,  # length of the features -> domain head
         lambd: float = 1.0,  # strength of the reversal, until a LambdaSchedule changes it
     ):
-        super().__init__()  # the head sees the layer: `extra` does not have to
+        # The head sees the layer; `extra` does not: it has source_features and target_features
+        # only if a subclass sets self.at = f"model.{at}" after this line.
+        super().__init__()
         self.head_at, self.make_head = at, head
         self.lambd = lambd
         self.log = []
 
+    # n: the length of the features; override it for another head or another Adapted
     def adapted(self, n):
         return Adapted(self.model, self.head_at, self.make_head(n), self.lambd)
 

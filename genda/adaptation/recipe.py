@@ -285,7 +285,8 @@ NETS = dict(
 
 # %% ../../nbs/4_adaptation/3_recipe.ipynb #676e1da4
 HEADS = dict(two=domain_head, one=partial(domain_head, hidden=(), out=1))
-# name -> a callback of the kind of Paired; None trains on the target's own labels
+# name -> a class: a DANNCallback, made with (at, head, lambd), or another Paired, made with (at);
+# None trains on the target's own labels
 METHODS = dict(source=SourceOnly, target=None, dann=DANNCallback, mcc=MCCCallback)
 
 

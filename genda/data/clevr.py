@@ -387,7 +387,7 @@ def _ready():
 
 @register(
     "iclevr",
-    "download",
+    "by hand",
     18_009,
     64,
     24,

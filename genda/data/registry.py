@@ -33,7 +33,7 @@ def _always():
 
 def register(
     name: str,  # what `load` calls the set
-    kind: str,  # 'packaged', 'generated' or 'download'
+    kind: str,  # 'packaged', 'generated', 'download' or 'by hand' (never fetched)
     images,  # how many images, or a function () -> int
     size,  # their side in px
     classes,  # how many classes or attributes
@@ -43,6 +43,8 @@ def register(
     ready=_always,  # () -> bool: can the set be read here and now, without a download?
     instead: str = "mnist5k",  # the packaged set to name when this one cannot be had
 ):  # a decorator for read(split, **options) -> images uint8 [n,h,w], [n,h,w,c] or [n,c,h,w], labels
+    # split: one of 'train', 'valid', 'test', which share no image (see `take_split`);
+    # DataError where it cannot be had
     "Add a set to the catalogue; a reader with a `size` parameter makes that size itself."
 
     def add(read):
@@ -152,7 +154,7 @@ def load_raw(
     n: int | None = None,  # how many: a subset stratified by class, by default all
     channels: int | None = None,  # 1 (grey) or 3 (colour), by default the set's own
     seed: int | None = None,  # draws the subset, by default the seed of the settings
-    **options,  # the reader's own: align= (usps, optdigits), blend_seed=, published= (mnistm), bad=
+    **options,  # the reader's own, such as align=, blend_seed=, n_scenes=: see its function
 ) -> tuple:  # uint8 [n, c, h, w], labels [n] (long)
     "Images as bytes, and their labels."
     entry = find_set(name)

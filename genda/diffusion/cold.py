@@ -68,8 +68,8 @@ class Cold:
 
     def __init__(
         self,
-        degrade,  # a function (x [b, c, h, w], t [b]) -> images like x; D(x, 0) is x
-        T: int,  # number of steps
+        degrade,  # deterministic (x [b, c, h, w], t [b]) -> images like x in [-1, 1]; D(x, 0) is x
+        T: int,  # number of steps: t is 0..T
     ):
         self.degrade = degrade
         self.T = T
@@ -204,7 +204,7 @@ def fade(
 def degradations(
     size: int = 28,  # side of the images in px, a multiple of 4
 ) -> dict:  # name -> Cold
-    "The processes of this lesson by name."
+    "The processes of this lesson by name; one of your own is Cold(f, T)."
     processes = {}
     for group, lines in itertools.product((1, 4), ("columns", "rows")):
         for order in ("random", "outside_in", "inside_out"):

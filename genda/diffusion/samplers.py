@@ -136,7 +136,8 @@ def dpm(
     yield Frame(s, xt, x0)
 
 # %% ../../nbs/2_diffusion/5_samplers.ipynb #1b3d40f8
-# name -> sampler (denoise, process, xT, ..., generator=None), a generator of Frames
+# name -> sampler(denoise, process, xT, steps=..., generator=None): yields Frames (t, xt, x0);
+# the last one's xt is the result
 SAMPLERS = dict(ddpm=ddpm, ddim=ddim, heun=heun, dpm=dpm)
 
 # %% ../../nbs/2_diffusion/5_samplers.ipynb #656f6a49

@@ -185,8 +185,8 @@ def frechet_distance(
 def mmd2(
     f: Tensor,  # features [n, d], n > 1
     g: Tensor,  # features [m, d], m > 1
-) -> float:  # unbiased: around 0 for equal distributions, sometimes below
-    "The squared maximum mean discrepancy under the cubic kernel of KID."
+) -> float:  # unbiased: around 0 for equal sets, sometimes below; for measuring, not for training
+    "The squared maximum mean discrepancy under the cubic kernel of KID; a number, no gradient."
 
     def kernel(a, b):
         return (a.double() @ b.double().T / a.shape[1] + 1) ** 3
