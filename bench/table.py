@@ -1,0 +1,128 @@
+"Write the tables of bench/README.md from results/speedrun; --check says whether they are current."
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "bench/README.md"
+SPEEDRUN = ROOT / "results/speedrun"
+# What the search varied around at last; a row of the table is named by how it differs.
+CENTRE = dict(
+    net="unet",
+    channels=[16, 64],
+    layers=[1, 1],
+    fold=2,
+    mid=1,
+    emb=256,
+    opt="muon",
+    lr=0.002,
+    lr_muon=0.006,
+    momentum=0.95,
+    bs=32,
+    predict="v",
+    schedule="cosine",
+    times="uniform",
+    weight="none",
+    hold=0.0,
+)
+# What follows from another field, or says nothing here.
+SILENT = ("warm", "decay", "beta2", "wd", "wd_muon", "drop", "stratified", "t_std", "layers")
+
+
+def change(recipe):
+    "How a recipe differs from the centre, in words."
+    parts = []
+    for key, value in recipe.items():
+        if key in SILENT or CENTRE.get(key, value) == value:
+            continue
+        shown = "-".join(map(str, value)) if isinstance(value, list) else value
+        parts.append(f"{key} {shown}")
+    if recipe["net"] == "tokens":
+        parts += [f"{key} {recipe[key]}" for key in ("width", "depth", "patch", "stem")]
+        parts += [] if recipe["local"] else ["not local"]
+    if recipe.get("embedding_layers_too"):
+        parts.append("embedding layers by Muon too")
+    if recipe.get("times") == "logit":
+        parts.append(f"mean {recipe['t_mean']}")
+    return ", ".join(parts) or "the centre"
+
+
+def line(*cells):
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def searched(rows, n):
+    "A table of the recipes whose digits were scored by `n`, each with the mean of its trainings."
+    found = {}
+    for row in rows:
+        if row["n"] == n:
+            found.setdefault(change(row["recipe"]), []).append(row)
+    lines = [
+        line("recipe", "trainings", "images", "parameters", "FD / baseline", "accuracy"),
+        line(*["---"] * 6),
+    ]
+    table = []
+    for words, same in found.items():
+        fds = [r["fd_over_baseline"] for r in same]
+        fd = statistics.mean(fds)
+        spread = f" ({min(fds):.1f} to {max(fds):.1f})" if len(fds) > 1 else ""
+        accuracy = statistics.mean(r["accuracy"] for r in same)
+        parameters = f"{same[0]['parameters'] / 1e6:.2f}M"
+        cells = words, len(same), f"{same[0]['images']:,}", parameters, f"{fd:.1f}{spread}"
+        table.append((fd, line(*cells, f"{accuracy:.1%}")))
+    return "\n".join(lines + [text for _, text in sorted(table)])
+
+
+def again(found):
+    "The table of the fast recipe with fresh seeds."
+    lines = [
+        line("TFLOP", "seeds", "average", "sampler", "FD / baseline", "accuracy"),
+        line(*["---"] * 6),
+    ]
+    for work in sorted(found["works"], key=lambda w: w["work_tflop"]):
+        for key in work["rows"][0]["scores"]:
+            average, sampler = key.split("/")
+            fds = [r["scores"][key]["fd_over_baseline"] for r in work["rows"]]
+            accuracies = [r["scores"][key]["accuracy"] for r in work["rows"]]
+            gamma = f"gamma {average.removeprefix('ema')}"
+            steps = f"ddpm, {sampler.removeprefix('ddpm')} steps"
+            fd = f"{statistics.mean(fds):.2f} ({min(fds):.2f} to {max(fds):.2f})"
+            accuracy = f"{statistics.mean(accuracies):.1%}"
+            lines.append(line(work["work_tflop"], len(fds), gamma, steps, fd, accuracy))
+    return "\n".join(lines)
+
+
+def tables():
+    "Name of a place in the README -> its table."
+    rows = json.loads((SPEEDRUN / "search.json").read_text(encoding="utf-8"))["rows"]
+    fast = json.loads((SPEEDRUN / "fast_on_gpu.json").read_text(encoding="utf-8"))
+    return {
+        "first look": searched(rows, 5000),
+        "search": searched(rows, 2500),
+        "fresh seeds": again(fast),
+    }
+
+
+def filled(text):
+    "The README with its tables as results/ has them."
+    for name, table in tables().items():
+        place = re.compile(rf"(<!-- {name}: bench/table.py -->\n).*?(<!-- end -->)", re.S)
+        if not place.search(text):
+            sys.exit(f"bench/README.md has no place for the table {name!r}")
+        text = place.sub(lambda m, t=table: f"{m[1]}\n{t}\n\n{m[2]}", text)
+    return text
+
+
+def main():
+    text = README.read_text(encoding="utf-8")
+    new = filled(text)
+    if "--check" in sys.argv:
+        sys.exit(0 if new == text else "bench/README.md is old: python bench/table.py")
+    README.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"The speedrun: its optimiser against PyTorch's, its count of work against a profiler, its page against results/."
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from genda.models.unet import UNet
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+import speedrun  # noqa: E402
+
+
+def test_muon_equals_that_of_pytorch():
+    "torch.optim.Muon computes in bfloat16, so a step agrees to its precision."
+    torch.manual_seed(0)
+    start = [torch.randn(24, 40), torch.randn(40, 24), torch.randn(24, 40)]
+    ours = [torch.nn.Parameter(w.clone()) for w in start]
+    theirs = [torch.nn.Parameter(w.clone()) for w in start]
+    options = dict(lr=0.1, momentum=0.9, weight_decay=0.02)
+    a = speedrun.Muon(ours, **options)
+    b = torch.optim.Muon(theirs, **options, adjust_lr_fn="match_rms_adamw")
+    for _ in range(4):
+        for p, q in zip(ours, theirs):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        a.step()
+        b.step()
+    for p, q, w in zip(ours, theirs, start):
+        assert (p - q).norm() < 0.03 * (p - w).norm()
+
+
+def test_muon_takes_a_convolution_for_a_matrix():
+    torch.manual_seed(0)
+    weight = torch.randn(8, 4, 3, 3)
+    grad = torch.randn(8, 4, 3, 3)
+    p = torch.nn.Parameter(weight.clone())
+    q = torch.nn.Parameter(weight.view(8, 36).clone())
+    p.grad, q.grad = grad, grad.view(8, 36)
+    for parameter in (p, q):
+        speedrun.Muon([parameter]).step()
+    assert torch.equal(p.view(8, 36), q)
+    assert not torch.equal(p, weight)
+
+
+def test_singular_values_come_near_one():
+    s = torch.linalg.svdvals(speedrun.orthogonal(torch.randn(3, 10, 30)))
+    assert 0.6 < s.min() and s.max() < 1.3
+
+
+def test_work_of_muon_is_that_of_its_products():
+    params = [torch.nn.Parameter(torch.randn(16, 8, 3, 3)), torch.nn.Parameter(torch.randn(20, 6))]
+    for p in params:
+        p.grad = torch.randn_like(p)
+    with FlopCounterMode(display=False) as counter:
+        speedrun.Muon(params).step()
+    assert counter.get_total_flops() == speedrun.muon_flops(params)
+
+
+def test_backward_pass_counts_as_two_forward_passes():
+    "Exact but for the first layer, whose input needs no gradient."
+    net = UNet(1, (16, 64), 1, classes=10, fold=2)
+    forward = speedrun.forward_flops(net)
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 1, 28, 28), torch.ones(1).long(), torch.zeros(1).long()).sum().backward()
+    assert math.isclose(counter.get_total_flops(), 3 * forward, rel_tol=0.01)
+
+
+def test_every_parameter_has_one_optimiser():
+    net = UNet(1, (16, 64), 1, classes=10, fold=2)
+    hidden, rest = speedrun.split_parameters(net)
+    assert {id(p) for p in hidden} | {id(p) for p in rest} == {id(p) for p in net.parameters()}
+    assert len(hidden) + len(rest) == len(list(net.parameters()))
+    assert all(p.ndim >= 2 for p in hidden)
+    assert sum(p.numel() for p in hidden) > sum(p.numel() for p in net.parameters()) / 3
+
+
+def test_steps_lie_in_range_and_prefer_noise():
+    torch.manual_seed(0)
+    t = speedrun.noisier_steps(4000, 1000)
+    assert t.min() >= 1 and t.max() <= 1000
+    # the median of a logit-normal is the sigmoid of its mean
+    assert abs(t.float().median() / 1000 - torch.tensor(0.5).sigmoid()) < 0.01
+    assert set(speedrun.uniform_steps(4000, 4).tolist()) == {1, 2, 3, 4}
+
+
+def test_average_with_power_weights():
+    "After n steps the weight of step k is in proportion to k^gamma, nearly."
+    p = torch.nn.Linear(1, 1, bias=False)
+    average = speedrun.PowerAverage(p, gamma=2)
+    n = 400
+    for k in range(1, n + 1):
+        torch.nn.init.constant_(p.weight, float(k))
+        average.update(p)
+    k = torch.arange(1, n + 1).double()
+    expected = (k * k**2).sum() / (k**2).sum()
+    assert math.isclose(average.weights[0].item(), expected, rel_tol=0.01)
+
+
+def test_learning_rate_rises_and_falls_to_zero():
+    rates = [speedrun.rate(k, 100) for k in range(100)]
+    assert max(rates) == rates[4] and rates[0] < rates[3] and rates[-1] < 0.02
+
+
+def test_a_training_spends_the_work_that_was_given():
+    images = torch.randint(256, (64, 1, 28, 28), dtype=torch.uint8)
+    labels = torch.arange(64) % 10
+    recipe = speedrun.FAST._replace(channels=(8, 16), emb=32, bs=8)
+    net, process, about = speedrun.train(recipe, images, labels, work=0.002, seed=0)
+    again, _, _ = speedrun.train(recipe, images, labels, work=0.002, seed=0)
+    assert 0.0015 < about["work_tflop"] <= 0.002
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters()))
+    assert all(p.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", speedrun.RECIPES)
+def test_every_recipe_gives_a_loss(name):
+    recipe = speedrun.RECIPES[name]
+    net = UNet(1, (8, 16), 1, classes=10, fold=2, emb=32)
+    process = speedrun.GaussianDiffusion.vp(1000, "cosine")
+    loss = speedrun.one_loss(net, process, recipe, torch.zeros(8, 1, 28, 28), torch.arange(8))
+    loss.backward()
+    optimisers, _ = recipe.optimisers(net)
+    for optimiser in optimisers:
+        optimiser.step()
+    assert loss.isfinite()
+
+
+def test_page_shows_what_is_stored():
+    command = [sys.executable, str(ROOT / "bench/table.py"), "--check"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
