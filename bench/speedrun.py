@@ -25,60 +25,10 @@ from genda.evaluation.metrics import frechet_distance, memorised
 from genda.models.unet import UNet
 from genda.settings import set_seed, settings
 from genda.training.callbacks import fast_dtype, keep_memory
+from genda.training.optimisers import Muon, hidden_matrices
 from genda.training.tracking import circumstances
 
-# -- the optimiser
-
-
-def orthogonal(matrices, steps=5):
-    "Matrices [k, m, n], m <= n, with all singular values moved near 1 (Jordan et al. 2024)."
-    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        a = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum whose steps are orthogonal matrices, for weights of two and more dimensions.
-
-    torch.optim.Muon does the same for matrices only, one by one and in bfloat16, which most
-    processors compute slowly; here convolutions count as matrices [out, in * k * k], and those of
-    one shape are computed together.
-    """
-
-    def __init__(self, params, lr=6e-3, momentum=0.95, weight_decay=0.01):
-        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for shape, same in by_shape(group["params"]).items():
-                self.update(same, shape, group)
-
-    def update(self, params, shape, group):
-        "One step of parameters that are matrices of one shape."
-        m, n = shape
-        grads = [p.grad for p in params]
-        for p in params:
-            if p not in self.state:
-                self.state[p]["mean"] = torch.zeros_like(p)
-        means = [self.state[p]["mean"] for p in params]
-        torch._foreach_lerp_(means, grads, 1 - group["momentum"])
-        ahead = torch._foreach_lerp(grads, means, group["momentum"])
-        stack = torch.stack([g.reshape(m, n) for g in ahead])
-        step = orthogonal(stack.mT).mT if m > n else orthogonal(stack)
-        step = step * (group["lr"] * 0.2 * math.sqrt(max(m, n)))  # as large as AdamW's
-        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_sub_(params, [s.reshape(p.shape) for s, p in zip(step, params)])
-
-
-def by_shape(params):
-    "(m, n) -> the parameters that are m by n when written as matrices."
-    found = {}
-    for p in params:
-        found.setdefault((p.shape[0], p[0].numel()), []).append(p)
-    return found
+# -- the recipes
 
 
 def muon_flops(params):
@@ -90,29 +40,16 @@ def muon_flops(params):
     return total
 
 
-def split_parameters(net):
-    "The hidden matrices, and the rest: first and last layers, embeddings, vectors."
-    outer = ("stem", "out.", "time.", "cond.")
-    hidden, rest = [], []
-    for name, p in net.named_parameters():
-        is_hidden = p.ndim >= 2 and not name.startswith(outer) and ".emb." not in name
-        (hidden if is_hidden else rest).append(p)
-    return hidden, rest
-
-
-# -- the recipes
-
-
 def lesson(net):
     "The optimiser of the lessons."
-    return [torch.optim.AdamW(net.parameters(), 5e-3, betas=(0.9, 0.99), fused=True)], 0
+    return torch.optim.AdamW(net.parameters(), 5e-3, betas=(0.9, 0.99), fused=True), 0
 
 
 def muon(net):
     "Muon for the hidden matrices, AdamW for the rest."
-    hidden, rest = split_parameters(net)
-    adamw = torch.optim.AdamW(rest, 2e-3, betas=(0.9, 0.99), fused=True)
-    return [Muon(hidden, 6e-3), adamw], muon_flops(hidden)
+    hidden, rest = hidden_matrices(net)
+    groups = [dict(params=hidden, lr=6e-3), dict(params=rest, lr=2e-3)]
+    return Muon(groups), muon_flops(hidden)
 
 
 def uniform_steps(b, T):
@@ -126,14 +63,14 @@ def noisier_steps(b, T):
     return (torch.sigmoid(0.5 + z) * T).long().clamp(max=T - 1) + 1
 
 
-Recipe = namedtuple("Recipe", "channels emb bs optimisers steps weight drop")
+Recipe = namedtuple("Recipe", "channels emb bs optimiser steps weight drop")
 RECIPES = {
     "lesson": Recipe((48, 96), 192, 48, lesson, uniform_steps, None, 0.05),
     "fast": Recipe((16, 64), 256, 32, muon, noisier_steps, min_snr, 0.0),
 }
 # The fast recipe, each time without one of its parts.
 FAST = RECIPES["fast"]
-RECIPES["fast, AdamW"] = FAST._replace(optimisers=lesson)
+RECIPES["fast, AdamW"] = FAST._replace(optimiser=lesson)
 RECIPES["fast, wide"] = FAST._replace(channels=(48, 96))
 RECIPES["fast, uniform steps"] = FAST._replace(steps=uniform_steps)
 RECIPES["fast, no weight"] = FAST._replace(weight=None)
@@ -198,22 +135,20 @@ def train(recipe, images, labels, work, seed):
     process = GaussianDiffusion.vp(1000, "cosine")
     net = UNet(1, recipe.channels, 1, classes=10, fold=2, emb=recipe.emb)
     net.to(memory_format=torch.channels_last)
-    optimisers, extra = recipe.optimisers(net)
-    highest = [[g["lr"] for g in opt.param_groups] for opt in optimisers]
+    opt, extra = recipe.optimiser(net)
+    highest = [group["lr"] for group in opt.param_groups]
     average = PowerAverage(net)
     flops = 3 * recipe.bs * forward_flops(net) + extra  # backward costs two forward passes
     steps = int(work * 1e12 / flops)
     start = time.perf_counter()
     for k in range(steps):
-        for opt, lrs in zip(optimisers, highest):
-            for group, lr in zip(opt.param_groups, lrs):
-                group["lr"] = lr * rate(k, steps)
+        for group, lr in zip(opt.param_groups, highest):
+            group["lr"] = lr * rate(k, steps)
         i = torch.randint(len(images), (recipe.bs,))
         loss = one_loss(net, process, recipe, to_signed(images[i]), labels[i])
         loss.backward()
-        for opt in optimisers:
-            opt.step()
-            opt.zero_grad()
+        opt.step()
+        opt.zero_grad()
         average.update(net)
         if k % 200 == 0:
             spent = time.perf_counter() - start

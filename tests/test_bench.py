@@ -16,49 +16,12 @@ sys.path.insert(0, str(ROOT / "bench"))
 import speedrun  # noqa: E402
 
 
-def test_muon_equals_that_of_pytorch():
-    "torch.optim.Muon computes in bfloat16, so a step agrees to its precision."
-    torch.manual_seed(0)
-    start = [torch.randn(24, 40), torch.randn(40, 24), torch.randn(24, 40)]
-    ours = [torch.nn.Parameter(w.clone()) for w in start]
-    theirs = [torch.nn.Parameter(w.clone()) for w in start]
-    options = dict(lr=0.1, momentum=0.9, weight_decay=0.02)
-    a = speedrun.Muon(ours, **options)
-    b = torch.optim.Muon(theirs, **options, adjust_lr_fn="match_rms_adamw")
-    for _ in range(4):
-        for p, q in zip(ours, theirs):
-            p.grad = torch.randn_like(p)
-            q.grad = p.grad.clone()
-        a.step()
-        b.step()
-    for p, q, w in zip(ours, theirs, start):
-        assert (p - q).norm() < 0.03 * (p - w).norm()
-
-
-def test_muon_takes_a_convolution_for_a_matrix():
-    torch.manual_seed(0)
-    weight = torch.randn(8, 4, 3, 3)
-    grad = torch.randn(8, 4, 3, 3)
-    p = torch.nn.Parameter(weight.clone())
-    q = torch.nn.Parameter(weight.view(8, 36).clone())
-    p.grad, q.grad = grad, grad.view(8, 36)
-    for parameter in (p, q):
-        speedrun.Muon([parameter]).step()
-    assert torch.equal(p.view(8, 36), q)
-    assert not torch.equal(p, weight)
-
-
-def test_singular_values_come_near_one():
-    s = torch.linalg.svdvals(speedrun.orthogonal(torch.randn(3, 10, 30)))
-    assert s.min() > 0.6 and s.max() < 1.3
-
-
 def test_work_of_muon_is_that_of_its_products():
     params = [torch.nn.Parameter(torch.randn(16, 8, 3, 3)), torch.nn.Parameter(torch.randn(20, 6))]
     for p in params:
         p.grad = torch.randn_like(p)
     with FlopCounterMode(display=False) as counter:
-        speedrun.Muon(params).step()
+        speedrun.Muon([dict(params=params)]).step()
     assert counter.get_total_flops() == speedrun.muon_flops(params)
 
 
@@ -69,15 +32,6 @@ def test_backward_pass_counts_as_two_forward_passes():
     with FlopCounterMode(display=False) as counter:
         net(torch.zeros(1, 1, 28, 28), torch.ones(1).long(), torch.zeros(1).long()).sum().backward()
     assert math.isclose(counter.get_total_flops(), 3 * forward, rel_tol=0.01)
-
-
-def test_every_parameter_has_one_optimiser():
-    net = UNet(1, (16, 64), 1, classes=10, fold=2)
-    hidden, rest = speedrun.split_parameters(net)
-    assert {id(p) for p in hidden} | {id(p) for p in rest} == {id(p) for p in net.parameters()}
-    assert len(hidden) + len(rest) == len(list(net.parameters()))
-    assert all(p.ndim >= 2 for p in hidden)
-    assert sum(p.numel() for p in hidden) > sum(p.numel() for p in net.parameters()) / 3
 
 
 def test_steps_lie_in_range_and_prefer_noise():
@@ -125,9 +79,8 @@ def test_every_recipe_gives_a_loss(name):
     process = speedrun.GaussianDiffusion.vp(1000, "cosine")
     loss = speedrun.one_loss(net, process, recipe, torch.zeros(8, 1, 28, 28), torch.arange(8))
     loss.backward()
-    optimisers, _ = recipe.optimisers(net)
-    for optimiser in optimisers:
-        optimiser.step()
+    optimiser, _ = recipe.optimiser(net)
+    optimiser.step()
     assert loss.isfinite()
 
 
