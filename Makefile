@@ -79,9 +79,8 @@ docs-serve: $(STAMP) ## show the site that make docs built, on http://localhost:
 	@test -f docs/_build/index.html || { echo 'there is no site yet: make docs' >&2; exit 1; }
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build $(PORT)
 
-bench: $(STAMP) ## training and sampling speed beside diffusers
-	$(BIN)/python bench/train.py
-	$(BIN)/python bench/sampling.py
+bench: $(STAMP) ## peak, training step, sampling beside diffusers, and the speedrun; writes results/bench.json
+	$(BIN)/python bench/all.py
 
 wheel: $(STAMP) ## build the package into dist/
 	$(BIN)/python -m build --wheel

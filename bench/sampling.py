@@ -63,7 +63,8 @@ def ours(denoise, process, n, steps):
     return time.perf_counter() - start
 
 
-def options():
+def options(changes=None):
+    "The options of the command line, or its defaults with `changes`."
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--n", type=int, default=64, help="images")
     cli.add_argument("--steps", type=int, default=50, help="steps of both")
@@ -71,7 +72,9 @@ def options():
     cli.add_argument("--size", type=int, default=28, help="side of the peer's images in px")
     cli.add_argument("--repeats", type=int, default=2, help="runs of each, taken in turn")
     cli.add_argument("--threads", type=int, default=2)
-    return cli.parse_args()
+    a = cli.parse_args([] if changes else None)
+    vars(a).update(changes or {})
+    return a
 
 
 def candidates(a, model, card):
@@ -96,8 +99,9 @@ def report(seconds, took, a):
         print(f"{name:50} {median:6.2f} s for {a.n} images   {spread}")
 
 
-def main():
-    a = options()
+def measure(**changes):
+    "The figures, written to results/ as well; `changes` replace options."
+    a = options(changes)
     torch.set_num_threads(a.threads)
     model, card = load_model("digits", device="cpu")
     runs = candidates(a, model, card)
@@ -130,7 +134,8 @@ def main():
     out = settings().results / "bench_sampling.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    measure()

@@ -168,6 +168,8 @@ def train(recipe, images, labels, work, seed):
 
 # -- scoring
 
+SHOWN = ("accuracy", "fd_over_baseline", "copies")  # means over seeds
+
 
 def score(net, process, n, sample_steps, seed, data):
     "Accuracy, Fréchet distance over its baseline and copies of digits drawn by a network."
@@ -182,8 +184,10 @@ def score(net, process, n, sample_steps, seed, data):
     other = to_signed(load_raw("mnist", "train", n=n)[0])
     distance = frechet_distance(fake, real, evaluator, baseline=other)
     memory = memorised(fake[:1000], known, real[:1000], evaluator)
+    accuracy = evaluator.accuracy(fake, y)
+    print(f"  accuracy {float(accuracy):.3f}, FD {distance / distance.baseline:.2f} baselines")
     return dict(
-        accuracy=float(evaluator.accuracy(fake, y)),
+        accuracy=float(accuracy),
         fd=float(distance),
         fd_over_baseline=float(distance) / distance.baseline,
         copies=float(memory.copies),
@@ -193,14 +197,20 @@ def score(net, process, n, sample_steps, seed, data):
     )
 
 
-def options():
-    cli = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments():
+    "What a run of the speedrun can be told."
+    cli = argparse.ArgumentParser(add_help=False)
     cli.add_argument("--recipe", default="fast", choices=RECIPES)
     cli.add_argument("--work", type=float, default=16, help="TFLOP of training")
     cli.add_argument("--data", default="mnist", choices=("mnist", "mnist5k"))
     cli.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     cli.add_argument("--n", type=int, default=5000, help="digits that are scored")
     cli.add_argument("--sample-steps", type=int, default=20)
+    return cli
+
+
+def options():
+    cli = argparse.ArgumentParser(description=__doc__.splitlines()[0], parents=[arguments()])
     cli.add_argument("--out", default=settings().results / "speedrun")
     return cli.parse_args()
 
@@ -209,22 +219,16 @@ def main():
     a = options()
     keep_memory()
     images, labels = load_raw(a.data, "train")
+    name = f"{a.recipe}_{a.work:g}_{a.data}".replace(", ", "_").replace(" ", "_")
     rows = []
     for seed in a.seeds:
         print(f"{a.recipe}, {a.work:g} TFLOP on {a.data}, seed {seed}")
         net, process, about = train(RECIPES[a.recipe], images, labels, a.work, seed)
-        rows.append(
-            dict(seed=seed, **about, **score(net, process, a.n, a.sample_steps, seed, a.data))
-        )
-        found = rows[-1]
-        print(f"  accuracy {found['accuracy']:.3f}, FD {found['fd_over_baseline']:.2f} baselines")
-        name = f"{a.recipe}_{a.work:g}_{a.data}".replace(", ", "_").replace(" ", "_")
-        means = {k: float(np.mean([r[k] for r in rows])) for k in ("accuracy", "fd_over_baseline")}
-        path = f"{a.out}/{name}.json"
-        write_json(
-            path,
-            dict(recipe=a.recipe, data=a.data, work=a.work, **means, rows=rows, **circumstances()),
-        )
+        scores = score(net, process, a.n, a.sample_steps, seed, a.data)
+        rows.append(dict(seed=seed, **about, **scores))
+        means = {k: float(np.mean([r[k] for r in rows])) for k in SHOWN}
+        about = dict(recipe=a.recipe, data=a.data, work=a.work, **means)
+        write_json(f"{a.out}/{name}.json", dict(**about, rows=rows, **circumstances()))
 
 
 if __name__ == "__main__":

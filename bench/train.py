@@ -80,12 +80,15 @@ def size(make):
     return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
 
 
-def options():
+def options(changes=None):
+    "The options of the command line, or its defaults with `changes`."
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--bs", type=int, default=128, help="images in a batch")
     cli.add_argument("--steps", type=int, default=10, help="counted steps of each, taken in turn")
     cli.add_argument("--threads", type=int, default=2)
-    return cli.parse_args()
+    a = cli.parse_args([] if changes else None)
+    vars(a).update(changes or {})
+    return a
 
 
 def same_size(parameters, flops):
@@ -134,8 +137,9 @@ def best_of(rate, network):
     return max(images for (name, _, _), images in rate.items() if name == network)
 
 
-def main():
-    a = options()
+def measure(**changes):
+    "The figures, written to results/ as well; `changes` replace options."
+    a = options(changes)
     torch.set_num_threads(a.threads)
     parameters = {}
     flops = {}
@@ -168,7 +172,8 @@ def main():
     out = settings().results / "bench_train.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    measure()
