@@ -214,7 +214,7 @@ def test_results_belong_to_notebooks():
     names = set(map(name_of, NOTEBOOKS))
     for path in (ROOT / "results").rglob("*.json"):
         name = path.relative_to(ROOT / "results").with_suffix("").as_posix()
-        if name.startswith("bench_"):
+        if name.startswith(("bench", "speedrun/")):  # of bench/
             continue
         if name.startswith("study/"):
             owner = "/".join(name.split("/")[1:3])
