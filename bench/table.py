@@ -95,6 +95,20 @@ def again(found):
     return "\n".join(lines)
 
 
+def lesson():
+    "The stored figures of the lesson that trains the main network."
+    path = ROOT / "results/2_diffusion/3_ddpm.json"
+    figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    ratio = figures["fd_over_baseline"]
+    return "\n".join(
+        [
+            line("accuracy", "FD / baseline"),
+            line("---", "---"),
+            line(f"{figures['accuracy']['value']:.1%}", f"{ratio:.2f}"),
+        ]
+    )
+
+
 def stored(name):
     return json.loads((SPEEDRUN / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -103,6 +117,7 @@ def tables():
     "Name of a place in the README -> its table."
     rows = stored("search")["rows"]
     return {
+        "lessons": lesson(),
         "first look": searched(rows, 5000),
         "search": searched(rows, 2500),
         "finalists": searched(stored("finalists")["rows"], 5000),
