@@ -223,6 +223,14 @@ def test_results_belong_to_notebooks():
         assert name in names and json.loads(read(path))["notebook"] == name, path
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_a_notebook_records_under_its_own_name(path):
+    if name_of(path) == "6_workshop/6_tracking":
+        return  # shows how another one's figures are written
+    named = re.findall(r'\brecord\(\s*"([^"]+)"', "\n".join(code(path)))
+    assert set(named) <= {name_of(path)}
+
+
 def packed(pixels):
     "PNG bytes of pixels, and the bytes under which `pack` stores them."
     out = io.BytesIO()
