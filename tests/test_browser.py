@@ -32,10 +32,10 @@ SLIDERS = {
 each_window = pytest.mark.parametrize("size", WINDOWS, ids=lambda size: f"{size[0]}x{size[1]}")
 
 
-def empty_notebook():
-    "A notebook with one empty cell, as JSON."
+def notebook_of(source=""):
+    "A notebook with one cell that has not run yet, as JSON."
     cell = dict(
-        cell_type="code", id="one", metadata={}, source="", outputs=[], execution_count=None
+        cell_type="code", id="one", metadata={}, source=source, outputs=[], execution_count=None
     )
     kernel = dict(name="python3", display_name="python3", language="python")
     notebook = dict(cells=[cell], metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5)
@@ -50,11 +50,12 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def jupyter(chromium, tmp_path_factory):
-    "The address of a JupyterLab with one notebook; its log when it does not come up."
+    "A JupyterLab with one notebook: its address, and the notebook's file."
     folder = tmp_path_factory.mktemp("lab")
     log = folder / "lab.log"
     (folder / "nbs").mkdir()
-    (folder / "nbs" / "sliders.ipynb").write_text(empty_notebook())
+    notebook = folder / "nbs" / "sliders.ipynb"
+    notebook.write_text(notebook_of())
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     env = os.environ | dict(
@@ -87,7 +88,7 @@ def jupyter(chromium, tmp_path_factory):
     try:
         status = f"{address}/api/status?token={TOKEN}"
         until(lambda: answers(status), 120, lambda: log.read_text()[-3000:])
-        yield address
+        yield address, notebook
     finally:
         lab.terminate()
         lab.wait(30)
@@ -118,21 +119,25 @@ playground"""
 
 
 @contextmanager
-def page_of(chromium, address, size, maker):
+def page_of(chromium, jupyter, size, maker):
     "The notebook, opened in a window of a size, with a playground in its one cell."
+    address, notebook = jupyter
+    notebook.write_text(notebook_of(MAKE.format(maker=maker, steps=STEPS)))
     width, height = size
     context = chromium.new_context(viewport=dict(width=width, height=height))
     page = context.new_page()
     page.set_default_timeout(120_000)
     try:
-        page.goto(f"{address}/doc/tree/sliders.ipynb?token={TOKEN}&reset")
+        # JupyterLab drops a cell that is run before the page has heard from its kernel.
+        with page.expect_websocket(lambda socket: "/channels" in socket.url) as kernel:
+            page.goto(f"{address}/doc/tree/sliders.ipynb?token={TOKEN}&reset")
+        kernel.value.wait_for_event("framereceived")
+        idle = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
+        page.locator(idle).wait_for(state="attached")
         page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
-        page.keyboard.press("Control+a")
-        page.keyboard.insert_text(MAKE.format(maker=maker, steps=STEPS))
         page.keyboard.press("Shift+Enter")
-        # A fresh kernel imports everything first.
         made = page.locator(".jp-OutputArea-output", has_text=f"made {maker}")
-        made.wait_for(timeout=400_000)
+        until(made.is_visible, 200, lambda: page.locator("body").inner_text()[-2000:])
         page.locator(".noUi-handle").wait_for()
         page.locator(".widget-image").wait_for()
         yield page
