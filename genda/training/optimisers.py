@@ -26,7 +26,8 @@ def orthogonal(
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(rounds):
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        factor = torch.baddbmm(square, square, square, beta=b, alpha=c)  # b square + c square^2
+        x = torch.baddbmm(x, factor, x, beta=a)  # a x + factor x
     return x
 
 # %% ../../nbs/6_workshop/11_optimisers.ipynb #177b63fa
@@ -67,7 +68,7 @@ class Muon(torch.optim.AdamW):
         groups = [dict(params=g) if isinstance(g, (list, tuple)) else g for g in params]
         if not groups or not isinstance(groups[0], dict):
             raise TypeError("Muon takes groups: a list of matrices, then a list of the others")
-        super().__init__(groups, lr=lr, betas=betas, weight_decay=weight_decay)
+        super().__init__(groups, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
         for p in self.param_groups[0]["params"]:
             if p.ndim < 2:
                 raise ValueError(f"the first group is for matrices, not for {list(p.shape)}")
