@@ -7,7 +7,6 @@ of the real-vs-real baseline. The figure is the mean over seeds, in results/spee
 """
 
 import argparse
-import math
 import time
 from collections import namedtuple
 
@@ -18,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from genda.checks import write_json
 from genda.data.registry import load_raw
 from genda.data.splits import to_signed
-from genda.diffusion.ddpm import denoiser, generate, min_snr
-from genda.diffusion.process import GaussianDiffusion
+from genda.diffusion.ddpm import denoiser, generate, logit_normal_steps, min_snr
+from genda.diffusion.process import GaussianDiffusion, uniform_steps
 from genda.evaluation.evaluators import Evaluator
 from genda.evaluation.metrics import frechet_distance, memorised
 from genda.models.unet import UNet
@@ -52,21 +51,10 @@ def muon(net):
     return Muon(groups), muon_flops(hidden)
 
 
-def uniform_steps(b, T):
-    return torch.randint(1, T + 1, (b,))
-
-
-def noisier_steps(b, T):
-    "Logit-normal steps of mean 0.5, one from each b-th part of the distribution."
-    u = (torch.arange(b) + torch.rand(b)) / b
-    z = math.sqrt(2) * torch.erfinv((2 * u - 1).clamp(-0.9999, 0.9999))
-    return (torch.sigmoid(0.5 + z) * T).long().clamp(max=T - 1) + 1
-
-
 Recipe = namedtuple("Recipe", "channels emb bs optimiser steps weight drop")
 RECIPES = {
     "lesson": Recipe((48, 96), 192, 48, lesson, uniform_steps, None, 0.05),
-    "fast": Recipe((16, 64), 256, 32, muon, noisier_steps, min_snr, 0.0),
+    "fast": Recipe((16, 64), 256, 32, muon, logit_normal_steps, min_snr, 0.0),
 }
 # The fast recipe, each time without one of its parts.
 FAST = RECIPES["fast"]
