@@ -11,11 +11,13 @@ import importlib.util
 import json
 import os
 import re
-import shutil
+import signal
 import subprocess
 import sys
+import threading
 import warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastcore.script import CliError, anno_parser
@@ -90,18 +92,26 @@ def _check_options(label, n, guidance, seed, ncols, zoom):
         raise ValueError("--n, --ncols and --zoom are at least 1, --seed is 0 to 2**63 - 1")
 
 
+_KINDS = {".png": "PNG", ".jpg": "JPEG", ".gif": "GIF", ".webp": "WEBP"}
+
+
 def _write_picture(frames, out, ncols, zoom):
     "The last of the batches of images as a picture, or all of them as an animation."
+    from io import BytesIO
+
     import torch.nn.functional as F
 
+    from genda.checks import replace_file
     from genda.show import animate
     from genda.widgets import sheet
 
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix in (".gif", ".webp"):
         animate([F.interpolate(x, scale_factor=zoom) for x in frames], ncols, path=out)
     else:
-        sheet(frames[-1], ncols, zoom).save(out)
+        buffer = BytesIO()  # Pillow does not notice when a disk takes only a part of a JPEG
+        sheet(frames[-1], ncols, zoom).save(buffer, _KINDS[out.suffix])
+        with replace_file(out) as part:
+            part.write_bytes(buffer.getvalue())
 
 # %% ../nbs/6_workshop/10_command.ipynb #0a13f909
 def sample(
@@ -128,7 +138,7 @@ def sample(
     "Draw images with a trained network."
     from genda.checks import lookup
 
-    lookup("kind of picture", out.suffix, dict.fromkeys((".png", ".jpg", ".gif", ".webp")))
+    lookup("kind of picture", out.suffix, _KINDS)
     import torch
 
     _check_options(label, n, guidance, seed, ncols, zoom)
@@ -258,6 +268,61 @@ def _old_plan(file):
         ) from None
 
 
+def _new_plan(folder, data, budget, size):
+    "Make the plan of a training and write it down, or CliError where the folder has one."
+    from genda.checks import write_json
+
+    file = folder / "train.json"
+    if file.is_file():
+        raise CliError(
+            f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, "
+            "another --out starts anew"
+        )
+    plan = _plan(data, budget, size)
+    write_json(file, plan)
+    return plan
+
+
+@contextmanager
+def _own(folder, resume):
+    "Take a folder for a training; one that was made in vain goes again."
+    from genda.checks import holding
+
+    if resume and not folder.is_dir():
+        _old_plan(folder / "train.json")  # says that there is none
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with holding(folder / "train.json", wait=False):
+            yield
+    except BlockingIOError:
+        raise CliError(
+            f"another process trains in {folder}: wait for its end, or give another --out"
+        ) from None
+    finally:
+        for path in new:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
+
+
+@contextmanager
+def _says_how_to_go_on(folder):
+    "Say how to go on where a training is stopped, or the disk is full."
+    from genda.checks import is_full
+
+    again = f"genda train --resume {_word(folder)} goes on"
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        with suppress(OSError):  # the terminal may be closed
+            print(flush=True)
+        stop.args = (f"stopped; {again}",)
+        raise
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise CliError(f"{error.filename}: {error.strerror}; make room, then {again}") from None
+
+
 def train(
     # a set (genda data lists them), or a folder of images, one subfolder per class
     data: str = "mnist",
@@ -271,23 +336,10 @@ def train(
 ):
     "Train a network that draws, as the lesson on DDPM does; Ctrl-C stops it so that it can go on."
     folder = resume or out
-    file = folder / "train.json"
-    if resume:
-        plan = _old_plan(file)
-    elif file.is_file():
-        raise CliError(
-            f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, "
-            "another --out starts anew"
-        )
-    else:
-        plan = _plan(data, budget, size)
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-    try:
-        _fit(plan, folder)
-    except KeyboardInterrupt:
-        print(flush=True)
-        raise KeyboardInterrupt(f"stopped; genda train --resume {_word(folder)} goes on") from None
+    with _own(folder, resume):
+        plan = _old_plan(folder / "train.json") if resume else _new_plan(folder, data, budget, size)
+        with _says_how_to_go_on(folder):
+            _fit(plan, folder)
     print(f"done: genda sample --model {_word(folder)} draws with it")
 
 # %% ../nbs/6_workshop/10_command.ipynb #fc7b675b
@@ -359,24 +411,34 @@ def _handout(path):
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 # %% ../nbs/6_workshop/10_command.ipynb #414066fb
+def _call(command):
+    "Run another program: its exit code. Ctrl-C is for that program to answer."
+    job = subprocess.Popen(command)
+    while True:
+        with suppress(KeyboardInterrupt):
+            return job.wait()
+
+
 def lab(
     folder: Path,  # where to; files that are already there are kept
     solutions: bool = True,  # leave the solutions of the exercises out
     browse: bool = False,  # open them in JupyterLab
 ):
     "Copy the lessons out, to read and to run."
+    from genda.checks import replace_file
+
     new = 0
     kept = 0
     for name, path in _course_files(course_folder()).items():
         to = folder / name
-        to.parent.mkdir(parents=True, exist_ok=True)
         if to.exists():
             kept += 1
             continue
+        content = path.read_bytes()
         if path.suffix == ".ipynb" and not solutions:
-            to.write_text(_handout(path), encoding="utf-8")
-        else:
-            shutil.copyfile(path, to)
+            content = _handout(path).encode()
+        with replace_file(to) as part:
+            part.write_bytes(content)
         new += 1
     print(
         f"{new} files copied to {folder}"
@@ -385,7 +447,7 @@ def lab(
     )
     if browse:
         _needs_jupyter()
-        return subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder / "nbs")])
+        return _call([sys.executable, "-m", "jupyter", "lab", str(folder / "nbs")])
 
 # %% ../nbs/6_workshop/10_command.ipynb #e1076a1f
 def _needs_jupyter():
@@ -431,7 +493,7 @@ def course(
         lab(folder)
     runner = str(course_folder() / "tools" / "run.py")
     options = ["--root", str(root), "--budget", budget, "--apart", lesson]
-    return subprocess.call([sys.executable, runner, *options])
+    return _call([sys.executable, runner, *options])
 
 # %% ../nbs/6_workshop/10_command.ipynb #dec5ca2c
 def data(
@@ -559,11 +621,41 @@ def _run(f, options):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, None
     except KeyboardInterrupt as e:
-        return 130, str(e) or "stopped"
+        return getattr(e, "code", 130), str(e) or "stopped"
     except Exception as e:
         return 1, _message(e)
 
 # %% ../nbs/6_workshop/10_command.ipynb #b24de629
+class _Ended(KeyboardInterrupt):
+    "The process was told to end."
+
+    def __init__(self, number):
+        super().__init__()
+        self.code = 128 + number  # as a shell has it
+
+
+def _end(number, frame):
+    raise _Ended(number)
+
+
+@contextmanager
+def _ends_in_order():
+    "While the block runs, a signal that ends the process raises an exception."
+    here = threading.current_thread() is threading.main_thread()
+    names = [name for name in ("SIGTERM", "SIGHUP") if here and hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    old = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if old[number] == signal.SIG_DFL:  # not one that is ignored, as under nohup
+            signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            if signal.getsignal(number) == _end:
+                signal.signal(number, old[number])
+
+
 def main(
     argv: list | None = None,  # the words behind `genda`; by default those of the shell
 ) -> int:  # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
@@ -575,7 +667,7 @@ def main(
     def show(message, *_, **__):
         print(f"genda {name}: {message}", file=sys.stderr)
 
-    with warnings.catch_warnings():
+    with _ends_in_order(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.showwarning = show
         code, error = _run(COMMANDS[name][0], options)

@@ -22,7 +22,6 @@ from genda.diffusion.ddpm import diffusion_learner
 from genda.diffusion.process import GaussianDiffusion
 from genda.models.unet import UNet
 from genda.settings import set_seed
-from genda.training import resume
 from genda.training.callbacks import KeepBest, warm_linear
 from genda.training.resume import Resume, random_state, save_state
 
@@ -182,18 +181,18 @@ def child(make, folder, kill_at=None, delay=0.0, before=None):
 
 def die_while_writing(after=2):
     "Let that many checkpoints be written, and die in the middle of the next."
-    save_whole = resume.save_file
+    write_whole = Path.write_bytes
     written = 0
 
-    def save_half(tensors, path, about):
+    def write_half(path, content):
         nonlocal written
         written += 1
-        save_whole(tensors, path, about)
         if written > after:
-            os.truncate(path, os.path.getsize(path) // 2)
+            write_whole(path, content[: len(content) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
+        return write_whole(path, content)
 
-    resume.save_file = save_half
+    Path.write_bytes = write_half
 
 
 def killed_again_and_again(make, folder, rnd, seconds):
@@ -219,7 +218,8 @@ def main(runs, rnd):
         print(name, "killed", *killed_again_and_again(make, folder / "killed", rnd, seconds))
         code, _ = child(make, folder / "half", before=die_while_writing)
         print(name, "half", code)
-        print(name, "left", *sorted(p.name for p in (folder / "half").iterdir()))
+        left = sorted(p.name for p in (folder / "half").iterdir() if p.name[0] != ".")
+        print(name, "left", *left)
         code, begun = child(make, folder / "half")
         print(name, "finished", code, begun)
 

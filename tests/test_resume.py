@@ -82,8 +82,8 @@ def test_it_was_killed_several_times(trainings, name):
 def test_a_kill_while_writing_leaves_the_old_checkpoint(trainings, name):
     lines = trainings.lines
     assert lines[name, "half"] == ["-9"], trainings.log
-    # What was half written bears the number of the process that died.
-    left = [re.sub(r"\.\d+\.part$", ".part", file) for file in lines[name, "left"]]
+    # What was half written bears the number of the process that died, and one of its own.
+    left = [re.sub(r"\.\d+\.[0-9a-f]{8}\.part$", ".part", file) for file in lines[name, "left"]]
     half = "checkpoint.safetensors.part"
     assert sorted(left) == ["checkpoint.safetensors", half], trainings.log
     code, begun = lines[name, "finished"]

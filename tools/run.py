@@ -1,4 +1,19 @@
 "Run notebooks at a budget, showing what they print while they run."
+# ruff: noqa: E402, as Ctrl-C is answered before the slow imports
+
+import os
+import signal
+import sys
+
+
+def stopped(*_):
+    "What Ctrl-C does while nothing is lost by ending at once."
+    print("\nstopped; the same command starts it again", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, stopped)  # the imports below take seconds
 
 import argparse
 import ast
@@ -7,18 +22,17 @@ import configparser
 import html
 import io
 import json
-import os
+import logging
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,9 +94,20 @@ class LiveClient(NotebookClient):
         self.on_cell_execute = self.heading
         try:
             self.execute()
+        except (AssertionError, DeadKernelError):
+            if not self.told_to_end():
+                raise
+            logging.disable()  # asyncio would tell of the tasks that wait for the kernel
+            raise KeyboardInterrupt from None
         finally:
             self.write("")
         return time.monotonic() - self.began
+
+    def told_to_end(self):
+        "Whether a signal ended the kernel."
+        return hasattr(
+            self, "_async_cleanup_kernel_future"
+        )  # nbclient's handler of signals sets it
 
     def heading(self, cell, cell_index):
         "Print the heading that stands above a code cell."
@@ -366,4 +391,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        stopped()

@@ -18,7 +18,7 @@ from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
 from .archives import find_first
-from .downloads import DataError, cached, candidate_paths
+from .downloads import DataError, cached, candidate_paths, open_picture
 from genda.data.raycast import (
     COLOURS,
     EYE,
@@ -300,7 +300,7 @@ def condition_lists(
 # %% ../../nbs/5_data/8_clevr.ipynb #a380acf1
 def _square(path, size, crop):
     "A picture file as uint8 [size, size, 3]."
-    with Image.open(path) as f:
+    with open_picture(path) as f:
         im = f.convert("RGB")
     if crop:
         w, h = im.size

@@ -6,6 +6,7 @@
 __all__ = ['digit_set', 'align_digits', 'blend', 'photo_files']
 
 # %% ../../nbs/5_data/5_digits.ipynb #250ace51
+import bz2
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,19 @@ import pandas as pd
 import sklearn.datasets
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torchvision import datasets as tv
 
 from .archives import read_splits
-from .downloads import cached, candidate_paths, fetch, idx_ready, read_idx
+from genda.data.downloads import (
+    cached,
+    candidate_paths,
+    check_unpacked,
+    fetch,
+    idx_ready,
+    open_picture,
+    read_idx,
+)
 from .registry import SETS, load_raw, ready, register
 from .splits import resize, take_split
 from ..settings import settings
@@ -174,9 +182,10 @@ def _usps_ready():
 def _usps(split, size=28, align=True):
     part = "test" if split == "test" else "train"
     url, name, md5 = tv.USPS.split_list[part]
-    path = _usps_found(part) or fetch([url], settings().data / name, md5)
+    path = _usps_found(part) or fetch([url], settings().data / name, md5, most=2**23)
 
     def parse():
+        check_unpacked(path, bz2.open, most=2**25)
         raw = tv.USPS(path.parent, train=part == "train")
         return raw.data, raw.targets
 
@@ -239,7 +248,7 @@ def _mnistm(split, size=28, blend_seed=0, published=False):
 
     def make():
         x, y = load_raw(base, split, size=size)
-        photos = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+        photos = [np.asarray(open_picture(file).convert("RGB")) for file in files]
         seed = [blend_seed, ("train", "valid", "test").index(split)]
         return blend(x, photos, seed), y
 

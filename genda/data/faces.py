@@ -300,7 +300,7 @@ def draw_face(
         width=int(size),
         height=int(size),
     )
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB"))
 
 # %% ../../nbs/5_data/6_faces.ipynb #b08e9b09
 def draw_faces(

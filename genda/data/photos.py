@@ -6,12 +6,14 @@
 __all__ = ['CROPS', 'FAMILIES', 'read_attributes', 'crop_face', 'read_celeba']
 
 # %% ../../nbs/5_data/9_photographs.ipynb #199b8745
+import math
 import warnings
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 import torch
 from fastcore.basics import AttrDict
 from PIL import Image
@@ -20,6 +22,7 @@ from torchvision import datasets as tv
 from ..checks import lookup
 from genda.data.archives import (
     cached_until_changed,
+    check_arrays,
     count_classes,
     find_first,
     is_image,
@@ -29,7 +32,7 @@ from genda.data.archives import (
     read_classes,
 )
 from .digits import blend, digit_set, photo_files
-from .downloads import DataError, cached, candidate_paths, fetch
+from .downloads import DataError, cached, candidate_paths, fetch, open_picture
 from .registry import SETS, load_raw, register
 from .splits import take_split
 from ..settings import settings
@@ -71,7 +74,7 @@ def _cifar(name, cls, names, split):
     part = "test" if split == "test" else "train"
     path = _cifar_path(name, cls)
     if path is None:
-        path = fetch([cls.url], settings().data / cls.filename, cls.tgz_md5)
+        path = fetch([cls.url], settings().data / cls.filename, cls.tgz_md5, most=2**28)
     if path.stem == name:
         make = partial(read_classes, path, part, names, 32)
     else:
@@ -134,7 +137,7 @@ def _numbers(split, blend_seed=0):
         other = rng.permutation(len(y))
         both = torch.cat([x, x[other]], 3)
         both = torch.nn.functional.pad(both, (0, 0, 8, 8))
-        backgrounds = [np.asarray(Image.open(f).convert("RGB")) for f in photos]
+        backgrounds = [np.asarray(open_picture(f).convert("RGB")) for f in photos]
         return blend(both, backgrounds, rng.randint(2**31)), 10 * y + y[other]
 
     stamps = [(f.name, f.stat().st_size) for f in photos]
@@ -159,8 +162,23 @@ def _svhn_ready():
     return all(_svhn_path(part) for part in ("train", "test"))
 
 
+_BYTES = dict(uint8=1, int8=1, logical=1, uint16=2, int16=2, single=4, int32=4, uint32=4)
+_BYTES |= dict(double=8, int64=8, uint64=8)  # of an entry, by the names of Matlab's types
+
+
+def _check_matlab(path, most=2**28):
+    "ValueError where a file of Matlab holds more than arrays of numbers, or too many of them."
+    held = scipy.io.whosmat(path)
+    odd = [kind for _, _, kind in held if kind not in _BYTES]
+    if odd:
+        raise ValueError(f"it holds {', '.join(odd)}, not only numbers")
+    if sum(math.prod(shape) * _BYTES[kind] for _, shape, kind in held) > most:
+        raise ValueError(f"it would unpack to more than {most:,} bytes")
+
+
 def _svhn_arrays(path, part):
     "Images and labels of a part; ValueError where they do not fit."
+    _check_matlab(path)
     d = _SVHN(path.parent, part)
     shape = (len(d.labels), 3, 32, 32)
     known = set(d.labels.tolist()) <= set(range(10))
@@ -184,7 +202,7 @@ def _svhn_arrays(path, part):
 def _svhn(split):
     part = "test" if split == "test" else "train"
     url, name, md5 = tv.SVHN.split_list[part]
-    path = _svhn_path(part) or fetch([url], settings().data / name, md5)
+    path = _svhn_path(part) or fetch([url], settings().data / name, md5, most=2**28)
     x, y = cached_until_changed("svhn", [path], partial(_svhn_arrays, path, part), part, again=True)
     return take_split(x, y, split, published=True)
 
@@ -273,7 +291,7 @@ def _file_name(name):
 def _face(images, name, content, size, crop):
     "One face of the set; DataError names the one that cannot be read."
     try:
-        return np.asarray(crop_face(Image.open(BytesIO(content)), size, crop))
+        return np.asarray(crop_face(open_picture(BytesIO(content)), size, crop))
     except Exception as e:
         raise DataError(f"{images}: {name} is no aligned face that can be read ({e})") from None
 
@@ -367,7 +385,11 @@ def _celeba_arrays(path):
     "Images and attributes [n, 40] of 0 and 1 from a file of arrays."
     x, y = read_arrays(path, "x", "attr")
     with np.load(path, allow_pickle=False) as f:
-        names = f["names"].tolist() if "names" in f.files else _ATTR
+        has_names = "names" in f.files
+    if has_names:
+        check_arrays(path, "names")
+    with np.load(path, allow_pickle=False) as f:
+        names = f["names"].tolist() if has_names else _ATTR
     known = set(np.unique(y).tolist()) <= {-1, 0, 1}
     if names != _ATTR or y.shape[1:] != (len(_ATTR),) or not known:
         raise DataError(

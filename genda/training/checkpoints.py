@@ -10,10 +10,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from ..checks import replace_file, write_json
+from ..checks import holding, replace_file, write_json
 from ..settings import PACKAGE, settings
 
 # %% ../../nbs/6_workshop/4_checkpoints.ipynb #7f132a21
@@ -40,10 +40,12 @@ def save_weights(
     for key, value in model.state_dict().items():
         value = value.detach().cpu().contiguous()
         state[key] = value.half() if half and value.is_floating_point() else value
-    with replace_file(path) as part:
-        save_file(state, part)
-        checksum = _sha256(part)
-    write_json(path.with_suffix(".json"), dict(card, name=name, format=1, sha256=checksum))
+    content = save(state)
+    checksum = hashlib.sha256(content).hexdigest()
+    with holding(path):
+        with replace_file(path) as part:
+            part.write_bytes(content)
+        write_json(path.with_suffix(".json"), dict(card, name=name, format=1, sha256=checksum))
     return path
 
 # %% ../../nbs/6_workshop/4_checkpoints.ipynb #1b507581

@@ -24,10 +24,10 @@ from fastai.learner import Learner, Recorder
 from fastcore.basics import patch
 from fastcore.foundation import L
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from ..checks import replace_file
+from ..checks import hold, let_go, replace_file
 from .callbacks import EMA, KeepBest
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
@@ -105,7 +105,7 @@ def save_state(
     text = json.dumps(_flat(state, tensors))
     about = dict(format="1", state=text, sha256=_digest(text, tensors))
     with replace_file(path) as part:
-        save_file(tensors, part, about)
+        part.write_bytes(save(tensors, about))
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #8f205428
 def load_state(
@@ -262,6 +262,10 @@ def _differ(a, b, at=""):
         yield f"{at}: {a} there, {b} here"
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #87785445
+_SIGNALS = [getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s)]
+_held = {}  # checkpoint files that trainings of this process write -> their locks
+
+
 class Resume(Callback):
     "Write checkpoints while training, and go on from the one that is there."
 
@@ -270,7 +274,9 @@ class Resume(Callback):
 
     def __init__(
         self,
-        path,  # the training's own folder; a checkpoint of another training there: ValueError
+        # the training's own folder; a checkpoint of another training there: ValueError,
+        # a training of another process that runs in it: BlockingIOError
+        path,
         every: int = 200,  # batches from one checkpoint to the next; each epoch ends with one
     ):
         if every < 1:
@@ -281,14 +287,21 @@ class Resume(Callback):
 
     def before_fit(self):
         self.plan = _plan(self.learn)
-        self.stopped = False
+        self.stopped = None  # the signal that arrived while a batch was trained
+        self.place = self.file.absolute()
+        if self.place not in _held:  # one that broke off in this process may have left it so
+            _held[self.place] = hold(self.file, wait=False)
         for half in self.file.parent.glob(f"{self.file.name}.*.part"):
             half.unlink()  # a kill while a checkpoint was written leaves it
         if self.file.is_file():
-            self._go_on()
+            try:
+                self._go_on()
+            except ValueError:
+                self._release()
+                raise
         self.start = time.perf_counter() - self.seconds
         if threading.current_thread() is threading.main_thread():
-            self.old = signal.signal(signal.SIGINT, self._interrupt)
+            self.old = {s: signal.signal(s, self._interrupt) for s in self._signals()}
 
     def before_train(self):
         self.began = random_state(self.dls.loaders)
@@ -297,8 +310,7 @@ class Resume(Callback):
         if self.stopped or self.train_iter % self.every == 0 or self.iter == self.n_iter - 1:
             self._save(self.epoch)
         if self.stopped:
-            self._release()
-            raise KeyboardInterrupt(f"stopped after a whole batch; {self.file} holds everything")
+            self._end()
 
     def after_fit(self):
         self._save(self.n_epoch)
@@ -307,21 +319,48 @@ class Resume(Callback):
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #af92985d
 @patch
+def _signals(self: Resume):
+    "The signals that stop a training: Ctrl-C always, others unless this process ignores them."
+    return [s for s in _SIGNALS if s == signal.SIGINT or signal.getsignal(s) != signal.SIG_IGN]
+
+
+@patch
 def _interrupt(self: Resume, number, frame):
-    "On Ctrl-C: stop after this batch, or at once where no training batch is running."
+    "On a signal: stop after this batch, or at once where no training batch is running."
     while frame and frame.f_code is not Learner._do_fit.__code__:
         frame = frame.f_back
     if not frame or not self.learn or not self.learn.training or self.stopped:
-        self._release()
-        raise KeyboardInterrupt
-    self.stopped = True
+        self._pass_on(number, "")
+    self.stopped = number
+
+
+@patch
+def _end(self: Resume):
+    "Stop a training that has just written a checkpoint."
+    text = f"stopped after a whole batch; {self.file} holds everything"
+    self._pass_on(self.stopped, text)
+
+
+@patch
+def _pass_on(self: Resume, number, text):
+    "Give a signal to whoever had it before; a KeyboardInterrupt where that is Ctrl-C."
+    self._release()
+    if number != signal.SIGINT:
+        if text and signal.getsignal(number) == signal.SIG_DFL:
+            print(f"{signal.Signals(number).name}: {text}", flush=True)  # nobody else will
+        signal.raise_signal(number)
+    raise KeyboardInterrupt(*[text] * bool(text))
 
 
 @patch
 def _release(self: Resume):
-    "Give the signal back to whoever had it before."
-    if signal.getsignal(signal.SIGINT) == self._interrupt:
-        signal.signal(signal.SIGINT, self.old or signal.default_int_handler)
+    "Give back what was held: the signals, and the folder."
+    for number, old in self.__dict__.pop("old", {}).items():
+        if signal.getsignal(number) == self._interrupt:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, old or default)
+    if self.place in _held:
+        let_go(_held.pop(self.place))
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #93af6585
 @patch
@@ -343,7 +382,11 @@ def _save(self: Resume, epoch):
         began=getattr(self, "began", None),
         now=random_state(self.dls.loaders),
     )
-    save_state(self.file, state)
+    try:
+        save_state(self.file, state)
+    except OSError:  # the disk is full, or gone: the training ends here
+        self._release()
+        raise
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #849ce728
 @patch
