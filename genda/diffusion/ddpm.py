@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..checks import lookup
+from ..checks import check_number, check_whole, lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion
 from ..training.callbacks import EMA, Precision, keep_memory
@@ -65,10 +65,12 @@ def min_snr(
     gamma: float = 5.0,  # the cap on the signal-to-noise ratio
 ) -> Tensor:  # weights [b] for the squared error of that prediction
     "Min-SNR weights."
+    check_number(gamma, "gamma", 0, above=True)
     snr = process.snr(t)
     scales = dict(x0=torch.ones_like(snr), eps=snr, v=snr + 1)
     scale = lookup("prediction with a min-SNR weight", predict, scales)
-    return snr.clamp(max=gamma) / scale
+    weight = snr.clamp(max=gamma) / scale
+    return torch.where(scale > 0, weight, 1.0)  # for eps where nothing of the image is left: 0 / 0
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #a043040b
 class DiffusionCB(Callback):
@@ -207,8 +209,8 @@ def ddpm(
 ):  # Frames (t, xt, x0) from t = T to t = 0
     "Ancestral sampling, frame by frame."
     steps = process.T if steps is None else steps
-    if not 1 <= steps <= process.T:
-        raise ValueError(f"steps={steps}: a process of T={process.T} is sampled in 1 to T steps")
+    wanted = f"a process of T={process.T} is sampled in 1 to T steps"
+    check_whole(steps, "steps", 1, process.T, wanted)
     times = torch.linspace(process.T, 0, steps + 1).round().int().tolist()
     xt = xT
     for t, s in itertools.pairwise(times):
@@ -259,8 +261,9 @@ def generate(
     **kwargs,  # handed to the sampler: steps, variance, ...
 ) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images drawn batch by batch."
-    n = n if y is None else len(y)
-    gen = torch.Generator().manual_seed(seed)
+    n = check_whole(n if y is None else len(y), "n", 1)
+    check_whole(bs, "bs", 1)
+    gen = torch.Generator().manual_seed(check_whole(seed, "seed", 0, 2**63 - 1))
     device = next(denoise.model.parameters(), torch.zeros(1)).device
 
     def part(start, end):

@@ -128,14 +128,14 @@ class Condition(nn.Module):
             raise ValueError(f"y is {list(y.shape)}, but this network takes {want}")
         if not self.classes:
             return y.float()
-        if y.is_floating_point():
+        if y.is_floating_point() or y.dtype == torch.bool:
             raise TypeError(f"y is {y.dtype}, but this network takes {want} as integers")
         if b and not 0 <= int(y.min()) <= int(y.max()) < self.classes:
             raise ValueError(
                 f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to "
                 f"{self.classes - 1}; no condition is y=None or keep=False"
             )
-        return y
+        return y.long()
 
 # %% ../../nbs/2_diffusion/2_unet.ipynb #e21a57ce
 class Net(nn.Module):
