@@ -21,9 +21,16 @@ from fastcore.foundation import L
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from .checks import check_images, lookup
+from genda.checks import (
+    check_alike,
+    check_finite,
+    check_images,
+    check_labels,
+    check_whole,
+    lookup,
+)
 from .evaluation.evaluators import attribute_loss
-from .models.layers import conv_block
+from .models.layers import conv_block, evaluating
 from .training.callbacks import EMA, Precision, keep_memory
 
 # %% ../nbs/3_gan/1_gan.ipynb #26674b7f
@@ -82,12 +89,8 @@ def encode_labels(
         )
     if y.ndim == 2 and y.shape[1] != k:
         raise ValueError(f"labels {list(y.shape)}, but this network takes [b, {k}]")
-    if y.ndim == 1 and len(y) and not 0 <= int(y.min()) <= int(y.max()) < k:
-        raise ValueError(
-            f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {k - 1}"
-        )
     encode = lookup("encoding", encoding, ENCODINGS)
-    vectors = F.one_hot(y, k) if y.ndim == 1 else y
+    vectors = y if y.ndim == 2 else F.one_hot(check_labels(y, k), k)
     return encode(vectors.float())
 
 # %% ../nbs/3_gan/1_gan.ipynb #8aff6470
@@ -203,6 +206,7 @@ class Discriminator(nn.Module):
         return torch.cat([x, channel], 1)
 
     def forward(self, x, y=None):
+        check_alike(x=x)
         f = self.trunk(self.beside(x, y))
         real = self.real(f)[:, 0]
         if self.kind is None:
@@ -420,14 +424,15 @@ def draw_images(
     seed: int = 0,  # of the noise
 ) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images from a generator, one pass each."
-    n = n if y is None else len(y)
+    n = check_whole(n if y is None else len(y), "n", 1)
+    check_whole(bs, "bs", 1)
+    check_whole(seed, "seed", 0, 2**63 - 1)
+    check_finite(generator.state_dict(), "the generator")
     device = next(generator.parameters()).device
     z = generator.noise(n, device, torch.Generator().manual_seed(seed))
-    was_training = generator.training
-    generator.eval()
     out = []
-    for i in range(0, n, bs):
-        condition = None if y is None else y[i : i + bs].to(device)
-        out.append(generator(z[i : i + bs], condition).float().cpu())
-    generator.train(was_training)
+    with evaluating(generator):
+        for i in range(0, n, bs):
+            condition = None if y is None else y[i : i + bs].to(device)
+            out.append(generator(z[i : i + bs], condition).float().cpu())
     return torch.cat(out).contiguous()

@@ -152,12 +152,14 @@ def blur(
     sigma: float = 0.5,  # standard deviation in px that a step adds
 ) -> Tensor:  # like x
     "Blur by a Gaussian of standard deviation t sigma; the image wraps round at its edges."
+    given = x.dtype
+    x = x.to(torch.promote_types(given, torch.float32))  # no transform of 16 bits on a CPU
     h, w = x.shape[2:]
     y_frequency = torch.fft.fftfreq(h, device=x.device, dtype=x.dtype)[:, None]
     x_frequency = torch.fft.fftfreq(w, device=x.device, dtype=x.dtype)
     width = math.pi * sigma * t.view(-1, 1, 1, 1)
     keep = torch.exp(-2 * width**2 * (y_frequency**2 + x_frequency**2))
-    return torch.fft.ifft2(torch.fft.fft2(x) * keep).real
+    return torch.fft.ifft2(torch.fft.fft2(x) * keep).real.to(given)
 
 
 def pixelate(

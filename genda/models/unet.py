@@ -188,6 +188,10 @@ class Net(nn.Module):
         if xt.ndim != 4 or xt.shape[1] != self.in_channels:
             want = f"[b, {self.in_channels}, h, w]"
             raise ValueError(f"xt is {list(xt.shape)}, but this network takes {want}")
+        if not xt.is_floating_point():
+            raise TypeError(f"xt is {xt.dtype}, but this network takes float images")
+        if xt.dtype == torch.float16:
+            xt = xt.to(self.time[0].weight.dtype)
         b, _, h, w = xt.shape
         down, up = self.embed(t, y, keep, b)
         x = F.pad(xt, (0, -w % self.multiple, 0, -h % self.multiple))
