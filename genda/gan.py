@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ADVERSARIAL_LOSSES', 'ENCODINGS', 'KINDS', 'encode_labels', 'doublings', 'dcgan_init', 'Generator', 'Discriminator',
-           'GAN', 'GANLoss', 'TrainingDiverged', 'TakeTurns', 'GeneratorEMA', 'gan_learner', 'draw_images']
+           'GAN', 'GANLoss', 'TakeTurns', 'GeneratorEMA', 'gan_learner', 'draw_images']
 
 # %% ../nbs/3_gan/1_gan.ipynb #e4fa49d8
 import itertools
@@ -31,7 +31,14 @@ from genda.checks import (
 )
 from .evaluation.evaluators import attribute_loss
 from .models.layers import conv_block, evaluating
-from .training.callbacks import EMA, Precision, keep_memory
+from genda.training.callbacks import (
+    EMA,
+    Precision,
+    TrainingDiverged,
+    diverged,
+    finding_lr,
+    keep_memory,
+)
 
 # %% ../nbs/3_gan/1_gan.ipynb #26674b7f
 def _bce(real, fake, smooth):
@@ -269,10 +276,6 @@ class GANLoss(nn.Module):
         return loss + lambd * self.answers(fake[1], y) if fake[1:] else loss
 
 # %% ../nbs/3_gan/1_gan.ipynb #fe800a1b
-class TrainingDiverged(RuntimeError):
-    "A GAN that can learn no more."
-
-
 class TakeTurns(Callback):
     "Discriminator and generator take turns; one learns, the other holds still."
 
@@ -314,12 +317,15 @@ class TakeTurns(Callback):
 
     def after_loss(self):
         value = float(self.loss_grad)
-        self.losses[self.turn].append(value)
         if not math.isfinite(value):
-            raise TrainingDiverged(
+            diverged(
+                self.learn,
                 f"the {self.turn}'s loss is {value} in batch {self.train_iter}: lower the"
-                " learning rate, or train in 32 bits with Precision(torch.float32)"
+                " learning rate, or train in 32 bits with Precision(torch.float32)",
             )
+        if finding_lr(self.learn):
+            return
+        self.losses[self.turn].append(value)
         if self.turn == "discriminator":
             real, fake = self.pred
             self.watch(real[0].detach(), fake[0].detach())

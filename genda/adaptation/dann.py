@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from ..checks import check_alike, check_labels, lookup
 from ..models.layers import conv_block, evaluating
-from ..training.callbacks import Precision, fast_dtype
+from ..training.callbacks import Precision, StopDiverged, diverged, fast_dtype, finding_lr
 
 # %% ../../nbs/4_adaptation/1_dann.ipynb #f88eb89a
 def _dense(sizes, drop=0.0):
@@ -317,7 +317,7 @@ def adaptation_learner(
         loss_func=nn.CrossEntropyLoss(),
         opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, fused=True),
         metrics=batch_accuracy,
-        cbs=[*L(cbs), method, Precision()],
+        cbs=[*L(cbs), method, StopDiverged(), Precision()],
         **kwargs,
     )
 
@@ -388,15 +388,17 @@ class DANNCallback(Paired):
         self.check(row)
         row["source_accuracy"] = _right(self.pred, self.y)
         row["domain_accuracy"] = _right(self.domain, domain)
-        self.log.append(row)
+        if not finding_lr(self.learn):
+            self.log.append(row)
 
     def check(self, row):
         if not torch.isfinite(self.loss):
-            raise FloatingPointError(
+            diverged(
+                self.learn,
                 f"the loss is {self.loss.item()} at batch {self.train_iter}"
                 f" (label {row['label_loss']:.3g}, domain {row['domain_loss']:.3g},"
                 f" lambda {row['lambd']:.3g}): lower the learning rate,"
-                " raise lambda more slowly, or look at the images"
+                " raise lambda more slowly, or look at the images",
             )
 
 # %% ../../nbs/4_adaptation/1_dann.ipynb #4b2fecee

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..checks import check_number, check_whole, lookup
+from ..checks import check_finite, check_number, check_whole, lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion
-from ..training.callbacks import EMA, Precision, keep_memory
+from ..training.callbacks import EMA, Precision, StopDiverged, keep_memory
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #3d4686cb
 LOSSES = dict(mse=F.mse_loss, l1=F.l1_loss, huber=F.smooth_l1_loss)
@@ -131,7 +131,13 @@ def diffusion_learner(
         loss_func=DiffusionLoss(loss),
         opt_func=opt,
         wd=0.01,
-        cbs=[DiffusionCB(process, predict, drop, weight), EMA(decay), Precision(), *L(cbs)],
+        cbs=[
+            DiffusionCB(process, predict, drop, weight),
+            EMA(decay),
+            StopDiverged(),
+            Precision(),
+            *L(cbs),
+        ],
         **kwargs,
     )
 
@@ -175,13 +181,14 @@ class Denoise:
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #14e9dc3a
 def denoiser(
-    model: nn.Module,  # a network with the call (xt, t, y); it is put into eval mode
+    model: nn.Module,  # a network (xt, t, y), put into eval mode; ValueError if weights are NaN
     process,  # the process it was trained with
     predict: str,  # what it was trained to predict
     y=None,  # the condition: class indices [b] or attributes [b, k]; None is no condition
     clip: bool = True,  # cut the prediction to [-1, 1]
 ) -> Denoise:
     "A network as a function (xt, t) -> x0."
+    check_finite(model.state_dict(), "the network")
     return Denoise(model.eval(), process, predict, y, clip)
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #260da82d

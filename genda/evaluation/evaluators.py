@@ -20,12 +20,14 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
+from fastcore.foundation import L
 from torch import Tensor, nn
 
 from ..checks import check_images, check_labels, lookup
 from .metrics import Score
 from ..models.layers import conv_block
 from ..settings import settings
+from ..training.callbacks import StopDiverged
 from ..training.checkpoints import load_weights, save_weights, weights_dirs
 
 # %% ../../nbs/6_workshop/7_evaluators.ipynb #2a286f12
@@ -90,7 +92,7 @@ def train_evaluator(
     x = d.one_batch()[0]
     card = dict(net=net, kind=kind, names=list(d.vocab), channels=x.shape[1], size=x.shape[-1])
     model = lookup("evaluator's network", net, NETS)(card)
-    options = dict(loss_func=answers.loss, metrics=answers.right, cbs=cbs)
+    options = dict(loss_func=answers.loss, metrics=answers.right, cbs=[*L(cbs), StopDiverged()])
     options.update(kwargs)
     learn = Learner(d, model, **options)
     learn.card = card
