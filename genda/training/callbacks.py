@@ -140,7 +140,7 @@ class StopDiverged(Callback):
         lr = self.opt.hypers[-1]["lr"]
         diverged(
             self.learn,
-            f"the loss is {float(self.loss)} in batch {self.train_iter}, at a learning rate of "
+            f"the loss is {self.loss.item()} in batch {self.train_iter}, at a learning rate of "
             f"{lr:.3g}: lower the learning rate, or look at the images; "
             "the weights are those before this batch",
         )
