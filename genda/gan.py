@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ADVERSARIAL_LOSSES', 'ENCODINGS', 'KINDS', 'encode_labels', 'doublings', 'dcgan_init', 'Generator', 'Discriminator',
-           'GAN', 'GANLoss', 'TrainingDiverged', 'TakeTurns', 'GeneratorEMA', 'gan_learner', 'draw_images']
+           'GAN', 'GANLoss', 'TakeTurns', 'GeneratorEMA', 'gan_learner', 'draw_images']
 
 # %% ../nbs/3_gan/1_gan.ipynb #e4fa49d8
 import itertools
@@ -21,10 +21,24 @@ from fastcore.foundation import L
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from .checks import check_images, lookup
+from genda.checks import (
+    check_alike,
+    check_finite,
+    check_images,
+    check_labels,
+    check_whole,
+    lookup,
+)
 from .evaluation.evaluators import attribute_loss
-from .models.layers import conv_block
-from .training.callbacks import EMA, Precision, keep_memory
+from .models.layers import conv_block, evaluating
+from genda.training.callbacks import (
+    EMA,
+    Precision,
+    TrainingDiverged,
+    diverged,
+    finding_lr,
+    keep_memory,
+)
 
 # %% ../nbs/3_gan/1_gan.ipynb #26674b7f
 def _bce(real, fake, smooth):
@@ -82,12 +96,8 @@ def encode_labels(
         )
     if y.ndim == 2 and y.shape[1] != k:
         raise ValueError(f"labels {list(y.shape)}, but this network takes [b, {k}]")
-    if y.ndim == 1 and len(y) and not 0 <= int(y.min()) <= int(y.max()) < k:
-        raise ValueError(
-            f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to {k - 1}"
-        )
     encode = lookup("encoding", encoding, ENCODINGS)
-    vectors = F.one_hot(y, k) if y.ndim == 1 else y
+    vectors = y if y.ndim == 2 else F.one_hot(check_labels(y, k), k)
     return encode(vectors.float())
 
 # %% ../nbs/3_gan/1_gan.ipynb #8aff6470
@@ -203,6 +213,7 @@ class Discriminator(nn.Module):
         return torch.cat([x, channel], 1)
 
     def forward(self, x, y=None):
+        check_alike(x=x)
         f = self.trunk(self.beside(x, y))
         real = self.real(f)[:, 0]
         if self.kind is None:
@@ -265,10 +276,6 @@ class GANLoss(nn.Module):
         return loss + lambd * self.answers(fake[1], y) if fake[1:] else loss
 
 # %% ../nbs/3_gan/1_gan.ipynb #fe800a1b
-class TrainingDiverged(RuntimeError):
-    "A GAN that can learn no more."
-
-
 class TakeTurns(Callback):
     "Discriminator and generator take turns; one learns, the other holds still."
 
@@ -310,12 +317,15 @@ class TakeTurns(Callback):
 
     def after_loss(self):
         value = float(self.loss_grad)
-        self.losses[self.turn].append(value)
         if not math.isfinite(value):
-            raise TrainingDiverged(
+            diverged(
+                self.learn,
                 f"the {self.turn}'s loss is {value} in batch {self.train_iter}: lower the"
-                " learning rate, or train in 32 bits with Precision(torch.float32)"
+                " learning rate, or train in 32 bits with Precision(torch.float32)",
             )
+        if finding_lr(self.learn):
+            return
+        self.losses[self.turn].append(value)
         if self.turn == "discriminator":
             real, fake = self.pred
             self.watch(real[0].detach(), fake[0].detach())
@@ -420,14 +430,15 @@ def draw_images(
     seed: int = 0,  # of the noise
 ) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images from a generator, one pass each."
-    n = n if y is None else len(y)
+    n = check_whole(n if y is None else len(y), "n", 1)
+    check_whole(bs, "bs", 1)
+    check_whole(seed, "seed", 0, 2**63 - 1)
+    check_finite(generator.state_dict(), "the generator")
     device = next(generator.parameters()).device
     z = generator.noise(n, device, torch.Generator().manual_seed(seed))
-    was_training = generator.training
-    generator.eval()
     out = []
-    for i in range(0, n, bs):
-        condition = None if y is None else y[i : i + bs].to(device)
-        out.append(generator(z[i : i + bs], condition).float().cpu())
-    generator.train(was_training)
+    with evaluating(generator):
+        for i in range(0, n, bs):
+            condition = None if y is None else y[i : i + bs].to(device)
+            out.append(generator(z[i : i + bs], condition).float().cpu())
     return torch.cat(out).contiguous()

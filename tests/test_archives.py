@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+import tarfile
+import warnings
 from functools import partial
 from io import BytesIO
 from zipfile import ZipFile
@@ -10,16 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genda.data import registry
 from genda.data.archives import (
     _inside,
     cached_until_changed,
+    count_classes,
     find_first,
+    members,
     plain_pickle,
     read_arrays,
     read_batches,
     read_classes,
 )
 from genda.data.downloads import DataError
+from genda.data.registry import load_raw
 from genda.settings import settings
 
 INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
@@ -139,3 +145,76 @@ def test_what_is_kept_follows_the_file_and_a_broken_file_is_named(tmp_path, monk
     with pytest.raises(DataError, match=r"some\.npz is damaged"):
         cached_until_changed("some", [path], read, again=True)
     assert not path.exists() and find_first("nowhere", "formats/some.npz") is None
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize("second", ["top/photo/cat/1.png", "./top/photo/cat/1.png"])
+def test_a_name_that_comes_twice_is_refused(tmp_path, kind, second):
+    "Which of the two counts, nobody can tell; counted were both, and read was the last one twice."
+    path = tmp_path / f"set.{kind}"
+    names = ["top/photo/cat/1.png", "top/photo/dog/1.png", second]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile warns of what is done here on purpose
+        if kind == "zip":
+            with ZipFile(path, "w") as z:
+                for name in names:
+                    z.writestr(name, png("red"))
+        else:
+            with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as t:
+                for name in names:
+                    info = tarfile.TarInfo(name)
+                    info.size = len(png("red"))
+                    t.addfile(info, BytesIO(png("red")))
+    for read in (
+        lambda: list(members(path)),
+        lambda: count_classes(path, ["photo"]),
+        lambda: read_classes(path, "photo", ["cat", "dog"], 8),
+    ):
+        with pytest.raises(DataError, match=r"1\.png' more than once"):
+            read()
+
+
+def test_a_batch_in_two_folders_is_refused(batches):
+    (batches / "other").mkdir()
+    shutil.copy(batches / "one", batches / "other" / "one")
+    with pytest.raises(DataError, match="one in more than one folder"):
+        read_batches(batches, ["one"], 10)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1000], [-7, 1], [[0], [1]]], ids=["too large", "negative", "in columns"]
+)
+def test_published_arrays_with_labels_of_no_class_are_refused(tmp_path, monkeypatch, labels):
+    (tmp_path / "settings.ini").write_text(INI)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENDA_DATA", str(tmp_path))
+    images, labels = np.zeros((2, 28, 28, 3), np.uint8), np.array(labels)
+    arrays = dict(x_train=images, y_train=labels, x_test=images, y_test=labels)
+    np.savez(tmp_path / "mnistm.npz", **arrays)
+    with pytest.raises(DataError, match=r"mnistm\.npz: y_test .* labels from 0 to 9"):
+        load_raw("mnistm", "test", published=True)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([0, 2]),
+        np.array([-1, 0]),
+        np.array([0.0, 1.0]),
+        np.array([True, False]),
+        np.array([0, 1, 1]),
+        np.array([[0, 1, 1], [0, 1, 0]]),
+        np.array([[0, 2], [0, 1]]),
+    ],
+    ids=lambda y: str(y.tolist()),
+)
+def test_no_set_gives_labels_of_no_class(monkeypatch, y):
+    monkeypatch.setattr(registry, "SETS", dict(registry.SETS))
+    about = dict(images=2, size=4, classes=2, source="made here", licence="CC0")
+
+    @registry.register("odd", "generated", **about)
+    def read_odd(split):
+        return np.zeros((2, 4, 4), np.uint8), y
+
+    with pytest.raises(DataError, match=r"odd: 2 images with labels"):
+        load_raw("odd")

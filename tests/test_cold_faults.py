@@ -38,7 +38,7 @@ def test_one_image_is_no_batch():
 def test_unknown_algorithm_and_too_many_steps():
     with pytest.raises(ValueError, match="one of 1, 2"):
         last(cold(None, COLUMNS, IMAGES, 3))
-    with pytest.raises(ValueError, match="5 steps"):
+    with pytest.raises(ValueError, match="steps=5"):
         last(cold(None, COLUMNS, IMAGES, start=4, steps=5))
 
 

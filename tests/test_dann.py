@@ -15,6 +15,7 @@ from genda.data.domains import domain_dls
 from genda.data.registry import SETS, dls, load_raw
 from genda.data.splits import BatchDL, ImageData, PairData, PairDL
 from genda.settings import set_seed
+from genda.training.callbacks import TrainingDiverged
 
 NAMES = SETS["mnist5k"].names
 
@@ -84,5 +85,5 @@ def test_a_callback_that_comes_too_late_is_refused():
 def test_a_loss_that_is_no_number_ends_the_training():
     learn = dann_learner(pair_of(), digit_net("svhn", 1))
     nn.init.constant_(learn.model.model.classifier[0].weight, float("nan"))
-    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+    with pytest.raises(TrainingDiverged, match="lower the learning rate"):
         fit(learn)

@@ -27,9 +27,9 @@ from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 from torch import Tensor, nn
 
-from ..checks import lookup
-from ..models.layers import conv_block
-from ..training.callbacks import Precision, fast_dtype
+from ..checks import check_alike, check_labels, lookup
+from ..models.layers import conv_block, evaluating
+from ..training.callbacks import Precision, StopDiverged, diverged, fast_dtype, finding_lr
 
 # %% ../../nbs/4_adaptation/1_dann.ipynb #f88eb89a
 def _dense(sizes, drop=0.0):
@@ -82,30 +82,35 @@ def digit_net(
 @contextmanager
 def _evaluating(model):
     "Evaluation mode without gradients, in the device's fast number format; afterwards as before."
-    was_training = model.training
     device = next(model.parameters()).device
-    model.eval()
     dtype = fast_dtype(device)
-    try:
-        with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            yield device
-    finally:
-        model.train(was_training)
+    fast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    with evaluating(model), torch.no_grad(), fast:
+        yield device
+
+
+def _check_some(x):
+    "Refuse what are no float images, and none at all."
+    check_alike(x=x)
+    if not len(x):
+        raise ValueError(f"x is {list(x.shape)}: there are no images to look at")
 
 
 def accuracy(
     model: nn.Module,  # images [b, c, h, w] -> logits [b, k]
     x: Tensor,  # images [n, c, h, w] in [-1, 1]
-    y: Tensor,  # labels [n]
+    y: Tensor,  # labels [n], from 0 to k - 1; else ValueError
     bs: int = 500,  # images at a time
 ) -> float:  # 0..1
     "The share of images whose largest logit is their label's."
-    right = 0
+    _check_some(x)
+    answers = []
     with _evaluating(model) as device:
-        for images, labels in zip(x.split(bs), y.split(bs)):
-            answers = model(images.to(device)).argmax(1).cpu()
-            right += (answers == labels).sum().item()
-    return right / len(y)
+        for images in x.float().split(bs):
+            logits = model(images.to(device))
+            answers.append(logits.argmax(1).cpu())
+    y = check_labels(y.cpu(), logits.shape[1], len(x))
+    return (torch.cat(answers) == y).sum().item() / len(y)
 
 # %% ../../nbs/4_adaptation/1_dann.ipynb #aa6cca3e
 class _Reverse(torch.autograd.Function):
@@ -178,9 +183,10 @@ def features(
     bs: int = 500,  # images at a time
 ) -> Tensor:  # [n, length], float32 on the CPU
     "What a layer of a network computes of images, streamed."
+    _check_some(x)
     out = []
     with _evaluating(model) as device, hook_output(layer(model, at)) as hook:
-        for v in x.split(bs):
+        for v in x.float().split(bs):
             model(v.to(device))
             out.append(hook.stored.flatten(1).float().cpu())
     return torch.cat(out)
@@ -311,7 +317,7 @@ def adaptation_learner(
         loss_func=nn.CrossEntropyLoss(),
         opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, fused=True),
         metrics=batch_accuracy,
-        cbs=[*L(cbs), method, Precision()],
+        cbs=[*L(cbs), method, StopDiverged(), Precision()],
         **kwargs,
     )
 
@@ -382,15 +388,17 @@ class DANNCallback(Paired):
         self.check(row)
         row["source_accuracy"] = _right(self.pred, self.y)
         row["domain_accuracy"] = _right(self.domain, domain)
-        self.log.append(row)
+        if not finding_lr(self.learn):
+            self.log.append(row)
 
     def check(self, row):
         if not torch.isfinite(self.loss):
-            raise FloatingPointError(
+            diverged(
+                self.learn,
                 f"the loss is {self.loss.item()} at batch {self.train_iter}"
                 f" (label {row['label_loss']:.3g}, domain {row['domain_loss']:.3g},"
                 f" lambda {row['lambd']:.3g}): lower the learning rate,"
-                " raise lambda more slowly, or look at the images"
+                " raise lambda more slowly, or look at the images",
             )
 
 # %% ../../nbs/4_adaptation/1_dann.ipynb #4b2fecee

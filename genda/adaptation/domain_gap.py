@@ -40,12 +40,14 @@ class Watch(Callback):
 # %% ../../nbs/4_adaptation/2_domain_gap.ipynb #0779d602
 def _check(fs, ft):
     "Both sets of features as one [2n, length], and the domain of each: 0 source, 1 target."
-    if fs.ndim != 2 or fs.shape != ft.shape:
+    if fs.ndim != 2 or fs.shape != ft.shape or len(fs) < 2:
         raise ValueError(
             f"features {list(fs.shape)} and {list(ft.shape)}: "
-            "as many points [n, length] of each domain are wanted"
+            "as many points [n, length] of each domain are wanted, at least 2"
         )
     f = torch.cat([fs, ft]).float()
+    if not f.isfinite().all():
+        raise ValueError("the features hold NaN or infinity: the network that made them is broken")
     domain = (torch.arange(len(f)) >= len(fs)).long()
     return f, domain
 

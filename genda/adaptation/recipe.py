@@ -35,7 +35,7 @@ from ..data.registry import dls, load
 from ..models.layers import conv_block
 from ..models.unet import UNet
 from ..settings import set_seed
-from ..training.callbacks import Precision, warm_linear
+from ..training.callbacks import Precision, StopDiverged, warm_linear
 
 # %% ../../nbs/4_adaptation/3_recipe.ipynb #ab844279
 class DomainBatchNorm(nn.Module):
@@ -309,7 +309,7 @@ def _row_dls(pair, method, bs, size, align, n, n_valid):
 def _target_learner(d, model, cbs):
     "A Learner on the target's own labels."
     opt = partial(OptimWrapper, opt=torch.optim.AdamW, fused=True)
-    cbs = [*cbs, Precision()]
+    cbs = [*cbs, StopDiverged(), Precision()]
     return Learner(d, model, loss_func=nn.CrossEntropyLoss(), opt_func=opt, cbs=cbs)
 
 

@@ -65,6 +65,17 @@ class _Limited:
         return self.file.seek(to)
 
 # %% ../../nbs/5_data/3_archives.ipynb #59736dde
+def _once(path, name, seen):
+    "Note a name in `seen`, or DataError when the archive held it before."
+    plain = name.removeprefix("./")
+    if plain in seen:
+        raise DataError(
+            f"{path} holds {name!r} more than once, and which one counts cannot be told: "
+            "the archive is refused"
+        )
+    seen.add(plain)
+
+
 def _folder_members(path, keep):
     files = sorted(p for p in path.rglob("*") if p.is_file())
     for file in files:
@@ -79,6 +90,9 @@ def _zip_members(path, keep):
     unpacked = 0
     with ZipFile(path) as z:
         names = [_inside(path, name) for name in z.namelist() if not name.endswith("/")]
+        seen = set()
+        for name in names:
+            _once(path, name, seen)
         for name in sorted(names):
             if keep(name):
                 unpacked += z.getinfo(name).file_size
@@ -101,8 +115,11 @@ def _open_tar(path):
 
 def _tar_members(path, keep):
     with _open_tar(path) as f, tarfile.open(fileobj=_Limited(f, path), mode="r:") as t:
+        seen = set()
         for member in t:
             name = _inside(path, member.name)
+            if member.isfile():
+                _once(path, name, seen)
             if keep(name) and member.isfile():
                 _check_size(path, member.size)
                 yield member.name, t.extractfile(member).read()
@@ -115,7 +132,7 @@ def _every_name(name):
 def members(
     path,  # a folder, a .zip, or a tar of any compression
     keep=_every_name,  # which files are wanted, by names such as 'train/cat/0001.png'
-):  # yields (name, bytes); DataError for a name that leads out of the archive
+):  # yields (name, bytes); DataError for a name that leads out of the archive or comes twice
     "The files of a folder or an archive; an archive is read where it lies, never unpacked."
     path = Path(path)
     if path.is_dir():
@@ -238,7 +255,11 @@ def read_batches(
     def wanted(name):
         return _last(name) in files
 
-    contents = {_last(name): content for name, content in members(path, wanted)}
+    contents = {}
+    for name, content in members(path, wanted):
+        if _last(name) in contents:
+            raise DataError(f"{path} holds {_last(name)} in more than one folder: one is wanted")
+        contents[_last(name)] = content
     lacking = [file for file in files if file not in contents]
     if lacking:
         raise DataError(f"{path} lacks {', '.join(lacking)}")
@@ -290,6 +311,7 @@ def read_arrays(
     path,  # .npz
     x: str,  # key of the images, uint8 [n, h, w, 3]
     y: str,  # key of the labels, as many
+    classes: int | None = None,  # labels lie in 0..classes-1, None for any
 ) -> tuple:  # both; DataError when one is missing or does not fit
     "Images and labels published as numpy arrays."
     check_arrays(path, x, y)
@@ -301,6 +323,11 @@ def read_arrays(
         raise DataError(
             f"{path}: {x} is {images.dtype} {images.shape}, {y} {labels.dtype} {labels.shape}: "
             "wanted uint8 [n, h, w, 3] and n labels"
+        )
+    if classes and not (labels.ndim == 1 and set(labels.tolist()) <= set(range(classes))):
+        raise DataError(
+            f"{path}: {y} {labels.shape} holds labels {labels.min()} to {labels.max()}: "
+            f"wanted n labels from 0 to {classes - 1}"
         )
     return images, labels
 
@@ -416,12 +443,13 @@ def cached_until_changed(
 def read_splits(
     split: str,  # 'train', 'valid' or 'test'
     *names,  # of .npz files with x_train, y_train, x_test, y_test, the best first
+    classes: int | None = None,  # labels lie in 0..classes-1, None for any
 ) -> tuple:  # images uint8 [n, h, w, 3], labels [n]; DataError where no file is among the data
     "One split of a set that was published as arrays in its two parts."
     path = find_first(*names)
     if not path:
         raise DataError(f"no {names[0]} in {' or '.join(map(str, settings().data_dirs))}")
     part = "test" if split == "test" else "train"
-    read = partial(read_arrays, path, f"x_{part}", f"y_{part}")
+    read = partial(read_arrays, path, f"x_{part}", f"y_{part}", classes)
     images, labels = cached_until_changed(path.stem, [path], read, part)
     return take_split(images, labels, split, published=True)

@@ -242,7 +242,7 @@ def _mnistm_licence():
 @register("mnistm", "generated", _mnistm_images, 28, 10, _mnistm_source, _mnistm_licence)
 def _mnistm(split, size=28, blend_seed=0, published=False):
     if published:
-        return read_splits(split, "mnistm.npz", "mnist_m.npz")
+        return read_splits(split, "mnistm.npz", "mnist_m.npz", classes=10)
     files = photo_files()[1]
     base = digit_set()
 

@@ -17,7 +17,7 @@ from fastai.data.core import DataLoaders
 from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
 
-from ..checks import lookup
+from ..checks import check_whole, lookup
 from .downloads import DataError, class_names, read_folder
 from .splits import BatchDL, ImageData, resize, stratified, to_signed
 from ..settings import settings
@@ -104,14 +104,21 @@ def _parts(split):
         return list(known)
     return [lookup("split", part, known) for part in split.split("+")]
 
-
-def _whole(value, name, top):
-    "Refuse what is no whole number from 1 to `top`."
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= top:
-        raise ValueError(f"{name}={value!r}: a whole number from 1 to {top:,} is wanted")
-
 # %% ../../nbs/5_data/4_registry.ipynb #70a8a373
+def _check_read(entry, x, y):
+    "DataError for labels that do not belong to the images, or to classes that the set has not."
+    k = len(entry.names)
+    whole = not y.is_floating_point() and y.dtype != torch.bool
+    shaped = y.shape in ((len(x),), (len(x), k))
+    top = k if y.ndim == 1 else 2
+    if not (whole and shaped) or (y.numel() and not 0 <= int(y.min()) <= int(y.max()) < top):
+        raise DataError(
+            f"{entry.name}: {len(x)} images with labels {str(y.dtype).removeprefix('torch.')} "
+            f"{list(y.shape)}, {y.min()} to {y.max()}: wanted [{len(x)}] of 0 to {k - 1}, "
+            f"or [{len(x)}, {k}] of 0 and 1"
+        )
+
+
 def _read_joined(entry, split, options):
     "The images [n, c, h, w] and labels of one or several splits."
     images, labels = [], []
@@ -120,6 +127,7 @@ def _read_joined(entry, split, options):
             x, y = entry.read(part, **options)
             images.append(torch.as_tensor(np.ascontiguousarray(x)))
             labels.append(torch.as_tensor(np.ascontiguousarray(y)))
+            _check_read(entry, images[-1], labels[-1])
     except DataError as error:
         if entry.name not in SETS:
             raise error from None
@@ -159,12 +167,12 @@ def load_raw(
     "Images as bytes, and their labels."
     entry = find_set(name)
     if size is not None:
-        _whole(size, "size", 4096)
+        check_whole(size, "size", 1, 4096)
         if "size" in signature(entry.read).parameters:
             options["size"] = size
     x, y = _read_joined(entry, split, options)
     if n is not None:
-        _whole(n, f"{name} {split}: n", len(y))
+        check_whole(n, f"{name} {split}: n", 1, len(y))
         chosen = stratified(y, n, settings().seed if seed is None else seed)
         x, y = x[chosen], y[chosen]
     if channels is not None:

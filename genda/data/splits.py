@@ -96,8 +96,10 @@ class ImageData:
         y: Tensor,  # class index [n] or attributes [n, k]
         vocab: list,  # the names of the classes or attributes
     ):
+        if len(x) != len(y):
+            raise ValueError(f"{len(x)} images and {len(y)} labels: as many are wanted")
         self.x = x
-        self.y = y
+        self.y = y if y.is_floating_point() else y.long()  # bytes would be taken for pixels
         self.vocab = vocab
         self.c = len(vocab)
 

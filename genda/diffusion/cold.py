@@ -18,7 +18,7 @@ from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..checks import lookup
+from ..checks import check_labels, check_number, check_whole, lookup
 from .ddpm import Frame, diffusion_learner
 from ..evaluation.metrics import moments
 from ..training.callbacks import warm_linear
@@ -152,12 +152,14 @@ def blur(
     sigma: float = 0.5,  # standard deviation in px that a step adds
 ) -> Tensor:  # like x
     "Blur by a Gaussian of standard deviation t sigma; the image wraps round at its edges."
+    given = x.dtype
+    x = x.to(torch.promote_types(given, torch.float32))  # no transform of 16 bits on a CPU
     h, w = x.shape[2:]
     y_frequency = torch.fft.fftfreq(h, device=x.device, dtype=x.dtype)[:, None]
     x_frequency = torch.fft.fftfreq(w, device=x.device, dtype=x.dtype)
     width = math.pi * sigma * t.view(-1, 1, 1, 1)
     keep = torch.exp(-2 * width**2 * (y_frequency**2 + x_frequency**2))
-    return torch.fft.ifft2(torch.fft.fft2(x) * keep).real
+    return torch.fft.ifft2(torch.fft.fft2(x) * keep).real.to(given)
 
 
 def pixelate(
@@ -228,12 +230,9 @@ def cold(
 ):  # Frames (t, xt, x0) from t = start to t = 0
     "Cold sampling, frame by frame."
     lookup("algorithm", algorithm, {1: 1, 2: 2})
-    start = process.T if start is None else start
-    steps = start if steps is None else steps
-    if not 1 <= steps <= start <= process.T:
-        raise ValueError(
-            f"{steps} steps from t = {start}: 1 <= steps <= start <= {process.T} is wanted"
-        )
+    start = process.T if start is None else check_whole(start, "start", 1, process.T)
+    wanted = f"from t = {start} there are 1 to {start} steps"
+    steps = start if steps is None else check_whole(steps, "steps", 1, start, wanted)
     times = torch.linspace(start, 0, steps + 1).round().int().tolist()
     xt = xT
     for t, s in itertools.pairwise(times):
@@ -301,8 +300,10 @@ def prior(
     "x_T to generate from, once `fit` has seen training data."
     if self.gaussians is None:
         raise ValueError("no prior yet: fit(x) or fit(x, y) on training images comes first")
+    check_number(noise, "noise", 0)
     if y is None or len(self.gaussians) == 1:
         y = torch.multinomial(self.shares, shape[0], True, generator=generator)
+    y = check_labels(y, len(self.gaussians), shape[0], "labels")
     pixels = math.prod(shape[1:])
     z = torch.randn(shape[0], pixels, dtype=torch.float64, generator=generator)
     xT = torch.zeros(tuple(shape))

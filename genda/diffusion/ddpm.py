@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..checks import lookup
+from ..checks import check_finite, check_number, check_whole, lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion
-from ..training.callbacks import EMA, Precision, keep_memory
+from ..training.callbacks import EMA, Precision, StopDiverged, keep_memory
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #3d4686cb
 LOSSES = dict(mse=F.mse_loss, l1=F.l1_loss, huber=F.smooth_l1_loss)
@@ -65,10 +65,12 @@ def min_snr(
     gamma: float = 5.0,  # the cap on the signal-to-noise ratio
 ) -> Tensor:  # weights [b] for the squared error of that prediction
     "Min-SNR weights."
+    check_number(gamma, "gamma", 0, above=True)
     snr = process.snr(t)
     scales = dict(x0=torch.ones_like(snr), eps=snr, v=snr + 1)
     scale = lookup("prediction with a min-SNR weight", predict, scales)
-    return snr.clamp(max=gamma) / scale
+    weight = snr.clamp(max=gamma) / scale
+    return torch.where(scale > 0, weight, 1.0)  # for eps where nothing of the image is left: 0 / 0
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #9ff8da3e
 def logit_normal_steps(
@@ -142,7 +144,13 @@ def diffusion_learner(
         loss_func=DiffusionLoss(loss),
         opt_func=opt,
         wd=0.01,
-        cbs=[DiffusionCB(process, predict, drop, weight), EMA(decay), Precision(), *L(cbs)],
+        cbs=[
+            DiffusionCB(process, predict, drop, weight),
+            EMA(decay),
+            StopDiverged(),
+            Precision(),
+            *L(cbs),
+        ],
         **kwargs,
     )
 
@@ -186,13 +194,14 @@ class Denoise:
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #14e9dc3a
 def denoiser(
-    model: nn.Module,  # a network with the call (xt, t, y); it is put into eval mode
+    model: nn.Module,  # a network (xt, t, y), put into eval mode; ValueError if weights are NaN
     process,  # the process it was trained with
     predict: str,  # what it was trained to predict
     y=None,  # the condition: class indices [b] or attributes [b, k]; None is no condition
     clip: bool = True,  # cut the prediction to [-1, 1]
 ) -> Denoise:
     "A network as a function (xt, t) -> x0."
+    check_finite(model.state_dict(), "the network")
     return Denoise(model.eval(), process, predict, y, clip)
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #260da82d
@@ -220,8 +229,8 @@ def ddpm(
 ):  # Frames (t, xt, x0) from t = T to t = 0
     "Ancestral sampling, frame by frame."
     steps = process.T if steps is None else steps
-    if not 1 <= steps <= process.T:
-        raise ValueError(f"steps={steps}: a process of T={process.T} is sampled in 1 to T steps")
+    wanted = f"a process of T={process.T} is sampled in 1 to T steps"
+    check_whole(steps, "steps", 1, process.T, wanted)
     times = torch.linspace(process.T, 0, steps + 1).round().int().tolist()
     xt = xT
     for t, s in itertools.pairwise(times):
@@ -272,8 +281,9 @@ def generate(
     **kwargs,  # handed to the sampler: steps, variance, ...
 ) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images drawn batch by batch."
-    n = n if y is None else len(y)
-    gen = torch.Generator().manual_seed(seed)
+    n = check_whole(n if y is None else len(y), "n", 1)
+    check_whole(bs, "bs", 1)
+    gen = torch.Generator().manual_seed(check_whole(seed, "seed", 0, 2**63 - 1))
     device = next(denoise.model.parameters(), torch.zeros(1)).device
 
     def part(start, end):

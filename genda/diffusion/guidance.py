@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import Tensor, nn
 
-from ..checks import lookup
+from ..checks import check_labels, check_number, lookup
 from .ddpm import Denoise, denoiser, generate
 from .process import GaussianDiffusion
 from .samplers import ddim
@@ -74,7 +74,7 @@ class ClassifierFreeGuidance(Guided):
                 "other guidance goes around it"
             )
         super().__init__(denoise)
-        self.w = w
+        self.w = check_number(w, "w")
 
     def x0_prediction(self, xt, t):
         w = self.w
@@ -132,7 +132,7 @@ def to_w(
     convention: str = "scale",  # w, scale or pipeline; another name raises ValueError
 ) -> float:  # the same weight as `cfg` takes it
     "A guidance weight in this course's convention."
-    return lookup("convention", convention, CONVENTIONS)(value)
+    return lookup("convention", convention, CONVENTIONS)(check_number(value, "value"))
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #db4da915
 def log_likelihood(
@@ -145,6 +145,7 @@ def log_likelihood(
             f"the classifier gave {list(logits.shape)}, the condition is {list(y.shape)}"
         )
     if y.ndim == 1:
+        y = check_labels(y, logits.shape[1])
         return logits.log_softmax(1).gather(1, y[:, None])[:, 0]
     return (y.abs() * F.logsigmoid(y * logits)).sum(1)
 
@@ -163,7 +164,7 @@ class ClassifierGuidance(Guided):
         super().__init__(denoise)
         self.classifier = classifier
         self.condition = y
-        self.scale = scale
+        self.scale = check_number(scale, "scale")
         self.process = process
 
     @property

@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor
 
-from ..checks import lookup
+from ..checks import check_alike, check_number, check_whole, lookup
 from .ddpm import Frame, ddpm
-from .process import GaussianDiffusion
+from .process import GaussianDiffusion, check_eta
 
 # %% ../../nbs/2_diffusion/5_samplers.ipynb #9dd6fedb
 def _trailing(T, n):
@@ -45,8 +45,7 @@ def step_times(
     T = process.T
     spread = lookup("spacing", spacing, SPACINGS)
     if times is None:
-        if not 1 <= steps <= T:
-            raise ValueError(f"steps={steps}: a trajectory over {T} steps takes 1 to {T} of them")
+        check_whole(steps, "steps", 1, T, f"a trajectory over {T} steps takes 1 to {T} of them")
         return [*spread(T, steps).int().tolist(), 0]
     wanted = list(times)
     times = [int(t) for t in wanted]
@@ -71,6 +70,7 @@ def ddim(
     generator=None,  # a torch.Generator for the noise that eta > 0 adds
 ):  # Frames (t, xt, x0) from the first step visited to the last
     "DDIM sampling, frame by frame."
+    check_eta(eta)
     times = step_times(process, steps, times, spacing)
     xt = xT
     for t, s in itertools.pairwise(times):
@@ -169,8 +169,8 @@ def lerp(
     frac: float,  # the position: 0 gives a, 1 gives b
 ) -> Tensor:  # like a
     "The point on the straight line from a to b."
-    if a.shape != b.shape:
-        raise ValueError(f"a is {list(a.shape)} and b is {list(b.shape)}: they must be equal")
+    check_alike(a=a, b=b)
+    check_number(frac, "frac")
     return (1 - frac) * a + frac * b
 
 
@@ -186,10 +186,9 @@ def slerp(
     frac: float,  # the position: 0 gives a, 1 gives b
 ) -> Tensor:  # like a
     "The point on the arc from a to b, sample by sample."
-    if a.shape != b.shape or a.ndim < 2:
-        raise ValueError(
-            f"a is {list(a.shape)} and b is {list(b.shape)}: they must be equal, batches [n, ...]"
-        )
+    if len(check_alike(a=a, b=b)) < 2:
+        raise ValueError(f"a is {list(a.shape)}: a batch of vectors [n, ...] is wanted")
+    check_number(frac, "frac")
     u = _directions(a)
     v = _directions(b)
     theta = 2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))

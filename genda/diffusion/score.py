@@ -14,6 +14,7 @@ import torch
 from fastai.learner import Learner
 from torch import Tensor, nn
 
+from ..checks import check_alike, check_number, check_whole
 from .ddpm import Frame, diffusion_learner
 from .process import GaussianDiffusion
 from .samplers import SAMPLERS, step_times
@@ -56,6 +57,12 @@ def _mean_norm(v):
     return v.flatten(1).norm(dim=1).mean()
 
 
+def _moved(xt, score, z, snr, scale):
+    "`langevin_step` of what was checked."
+    size = 2 * scale * (snr * _mean_norm(z) / _mean_norm(score)) ** 2
+    return xt + size * score + (2 * size).sqrt() * z
+
+
 def langevin_step(
     xt: Tensor,  # noisy images [b, c, h, w]
     score: Tensor,  # their score, of the same shape
@@ -64,8 +71,10 @@ def langevin_step(
     scale: float = 1.0,  # a factor of the step, 1 - beta_t
 ) -> Tensor:  # like xt
     "One Langevin step, its size by the signal-to-noise rule."
-    size = 2 * scale * (snr * _mean_norm(z) / _mean_norm(score)) ** 2
-    return xt + size * score + (2 * size).sqrt() * z
+    check_alike(xt=xt, score=score, z=z)
+    check_number(snr, "snr", 0, above=True)
+    check_number(scale, "scale", 0, above=True)
+    return _moved(xt, score, z, snr, scale)
 
 
 def _corrected(denoise, process, xt, t, snr, generator):
@@ -74,7 +83,7 @@ def _corrected(denoise, process, xt, t, snr, generator):
     score = process.to_score(x0, xt, t)
     z = torch.randn(xt.shape, generator=generator).to(xt)
     scale = (process.alpha[t] / process.alpha[t - 1]).item() ** 2
-    return x0, langevin_step(xt, score, z, snr, scale)
+    return x0, _moved(xt, score, z, snr, scale)
 
 # %% ../../nbs/2_diffusion/7_score.ipynb #3f8ea097
 @torch.no_grad()
@@ -90,11 +99,8 @@ def langevin(
     generator=None,  # a torch.Generator for all noise
 ):  # Frames (t, xt, x0), one per evaluation of `denoise`
     "Annealed Langevin sampling, one Frame at a time."
-    if steps_each < 1 or snr <= 0:
-        raise ValueError(
-            f"steps_each={steps_each}, snr={snr}: "
-            "at least one step per level, and of a size above 0"
-        )
+    check_whole(steps_each, "steps_each", 1)
+    check_number(snr, "snr", 0, above=True)
     times = step_times(process, steps, times, spacing)
     for t, _ in itertools.pairwise(times):
         for _ in range(steps_each):
@@ -114,6 +120,8 @@ def langevin_lag(
     steps: int = 50,  # levels that are visited, 1..T
 ) -> float:  # 1 where the noise keeps up with the levels
     "The noise at the end in units of the lowest level's sigma, if the x0 prediction is right."
+    check_whole(steps_each, "steps_each", 1)
+    check_number(snr, "snr", 0, above=True)
     sigma = process.sigma[step_times(process, steps)[:-1]].tolist()
     v = 1.0
     for higher, lower in zip([sigma[0], *sigma], sigma):
@@ -147,6 +155,8 @@ def predictor_corrector(
     generator=None,  # a torch.Generator for all noise
 ):  # Frames (t, xt, x0), one per evaluation of `denoise`
     "Predictor-corrector sampling, one Frame at a time."
+    check_whole(corrections, "corrections", 0)
+    check_number(snr, "snr", 0, above=True)
     times = step_times(process, steps, times, spacing)
     xt = xT
     for t, s in itertools.pairwise(times):
@@ -258,8 +268,8 @@ def log_density(
     "The model's log density, at the lowest noise t = 1, by the probability flow."
     if getattr(denoise, "clip", False):
         raise ValueError("a clipped x0 prediction has no density: denoiser(..., clip=False)")
-    if not 1 <= steps <= process.T:
-        raise ValueError(f"steps={steps}: a process of {process.T} steps takes 1 to {process.T}")
+    wanted = f"a process of {process.T} steps takes 1 to {process.T}"
+    check_whole(steps, "steps", 1, process.T, wanted)
     change = 0.0
     for s, t in itertools.pairwise(_doubling_times(process, steps)):
         v = torch.randint(0, 2, x.shape, generator=generator).to(x) * 2 - 1
@@ -283,6 +293,7 @@ def bits_per_dim(
     generator=None,  # a torch.Generator for all noise
 ) -> Tensor:  # [b], bits per pixel and channel
     "How many bits a pixel costs under the model."
+    check_whole(levels, "levels", 2)
     width = 2 / (levels - 1)
     spread = x + width * (torch.rand(x.shape, generator=generator).to(x) - 0.5)
     nats = -log_density(denoise, process, spread, steps, generator)

@@ -20,12 +20,14 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
+from fastcore.foundation import L
 from torch import Tensor, nn
 
-from ..checks import check_images, lookup
+from ..checks import check_images, check_labels, lookup
 from .metrics import Score
 from ..models.layers import conv_block
 from ..settings import settings
+from ..training.callbacks import StopDiverged
 from ..training.checkpoints import load_weights, save_weights, weights_dirs
 
 # %% ../../nbs/6_workshop/7_evaluators.ipynb #2a286f12
@@ -90,7 +92,7 @@ def train_evaluator(
     x = d.one_batch()[0]
     card = dict(net=net, kind=kind, names=list(d.vocab), channels=x.shape[1], size=x.shape[-1])
     model = lookup("evaluator's network", net, NETS)(card)
-    options = dict(loss_func=answers.loss, metrics=answers.right, cbs=cbs)
+    options = dict(loss_func=answers.loss, metrics=answers.right, cbs=[*L(cbs), StopDiverged()])
     options.update(kwargs)
     learn = Learner(d, model, **options)
     learn.card = card
@@ -189,12 +191,14 @@ class Evaluator:
         y: Tensor,  # the classes [n], or attributes or objects [n, k], that they should show
     ):  # a Score
         "The share of right answers, counted as the evaluator's kind has it."
-        wanted = [len(x)]
-        if self.card["kind"] != "classes":
-            wanted.append(len(self.names))
-        if list(y.shape) != wanted:
+        if not len(x):
+            raise ValueError(f"x is {list(x.shape)}: no images, so no accuracy")
+        if self.card["kind"] == "classes":
+            y = check_labels(y, len(self.names), len(x))
+        elif list(y.shape) != [len(x), len(self.names)] or y.isnan().any():
             raise ValueError(
-                f"{len(x)} images and {len(y)} labels {list(y.shape)}: {wanted} wanted"
+                f"labels {list(y.shape)} for {len(x)} images: "
+                f"[{len(x)}, {len(self.names)}] are wanted, none of them NaN"
             )
         return Score(
             self.kind.right(self.logits(x).cpu(), y.cpu()),
@@ -231,6 +235,8 @@ def top_k(
         raise ValueError(
             f"scores {list(scores.shape)} and labels {list(y.shape)}: both are [n, kinds]"
         )
+    if not ((y == 0) | (y == 1)).all():
+        raise ValueError("labels of objects are 0 and 1: here are others")
     k = y.sum(1)
     if len(y) and k.min() < 1:
         raise ValueError("a picture without a label cannot be evaluated: at least one object each")

@@ -128,14 +128,14 @@ class Condition(nn.Module):
             raise ValueError(f"y is {list(y.shape)}, but this network takes {want}")
         if not self.classes:
             return y.float()
-        if y.is_floating_point():
+        if y.is_floating_point() or y.dtype == torch.bool:
             raise TypeError(f"y is {y.dtype}, but this network takes {want} as integers")
         if b and not 0 <= int(y.min()) <= int(y.max()) < self.classes:
             raise ValueError(
                 f"labels {int(y.min())} to {int(y.max())}, but this network knows 0 to "
                 f"{self.classes - 1}; no condition is y=None or keep=False"
             )
-        return y
+        return y.long()
 
 # %% ../../nbs/2_diffusion/2_unet.ipynb #e21a57ce
 class Net(nn.Module):
@@ -188,6 +188,10 @@ class Net(nn.Module):
         if xt.ndim != 4 or xt.shape[1] != self.in_channels:
             want = f"[b, {self.in_channels}, h, w]"
             raise ValueError(f"xt is {list(xt.shape)}, but this network takes {want}")
+        if not xt.is_floating_point():
+            raise TypeError(f"xt is {xt.dtype}, but this network takes float images")
+        if xt.dtype == torch.float16:
+            xt = xt.to(self.time[0].weight.dtype)
         b, _, h, w = xt.shape
         down, up = self.embed(t, y, keep, b)
         x = F.pad(xt, (0, -w % self.multiple, 0, -h % self.multiple))

@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save
 from torch import nn
 
-from ..checks import holding, replace_file, write_json
+from ..checks import check_finite, holding, replace_file, write_json
 from ..settings import PACKAGE, settings
 
 # %% ../../nbs/6_workshop/4_checkpoints.ipynb #7f132a21
@@ -40,6 +40,7 @@ def save_weights(
     for key, value in model.state_dict().items():
         value = value.detach().cpu().contiguous()
         state[key] = value.half() if half and value.is_floating_point() else value
+    check_finite(state, f"{name} in 16 bits" if half else name)
     content = save(state)
     checksum = hashlib.sha256(content).hexdigest()
     with holding(path):
@@ -89,6 +90,7 @@ def load_weights(
     path = _find_weights(name, [Path(folder)] if folder else weights_dirs())
     card = _read_card(path)
     state = load_file(path)
+    check_finite(state, path)
     for key, value in state.items():
         if value.is_floating_point():
             state[key] = value.float()

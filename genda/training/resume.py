@@ -28,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..checks import hold, let_go, replace_file
-from .callbacks import EMA, KeepBest
+from .callbacks import EMA, KeepBest, check_weights
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
 def _is_curve(value):
@@ -367,6 +367,7 @@ def _release(self: Resume):
 def _save(self: Resume, epoch):
     "Write a checkpoint: all that the table above lists."
     learn = self.learn
+    check_weights(learn)  # the checkpoint that is there stays
     scaler = learn.__dict__.get("scaler")  # of 16-bit floats on a GPU
     self.seconds = time.perf_counter() - self.start
     state = dict(
