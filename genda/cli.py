@@ -131,6 +131,8 @@ def sample(
     lookup("kind of picture", out.suffix, dict.fromkeys((".png", ".jpg", ".gif", ".webp")))
     import torch
 
+    from genda.training.processes import rank, share
+
     _check_options(label, n, guidance, seed, ncols, zoom)
     drawing = network(model)
     if eta is not None:
@@ -142,10 +144,12 @@ def sample(
     count = (n or 16) if y is None else len(y)
     generator = torch.Generator().manual_seed(seed)
     xT = drawing.prior(count, generator)
-    denoise = drawing.denoise(y, w if label else 0.0)
+    y = None if y is None else y.to(drawing.device)
+    denoise = share(drawing.denoise(None, w if label else 0.0), y)
     trajectory = draw(denoise, drawing.process, xT, generator=generator, **options)
     frames = [frame.xt.cpu() for frame in trajectory]
-    _write_picture(frames, out, ncols, zoom)
+    if rank() == 0:
+        _write_picture(frames, out, ncols, zoom)
     print(f"{count} images in {out}")
 
 # %% ../nbs/6_workshop/10_command.ipynb #eceeb0b4
@@ -207,7 +211,14 @@ def _measure(data, size):
     return w, x.shape[1], y, held
 
 # %% ../nbs/6_workshop/10_command.ipynb #d4100830
-def _plan(data, budget, size):
+def _fitting(bs, images):
+    "A number of images in a batch; ValueError where there are not so many."
+    if not 1 <= bs <= images:
+        raise ValueError(f"--bs {bs}: 1 to {images:,} is wanted, the images to train with")
+    return bs
+
+
+def _plan(data, budget, size, bs):
     "What a training will do, in numbers that a JSON file can keep."
     from genda.settings import settings
 
@@ -217,6 +228,7 @@ def _plan(data, budget, size):
         data = str(folder.resolve())
         size = size or 32
     side, channels, y, held = _measure(data, size)
+    n = min(r["train"], len(y))
     net = dict(
         name="unet",
         in_channels=channels,
@@ -236,9 +248,9 @@ def _plan(data, budget, size):
         net=net,
         process=dict(T=r["steps"], schedule="cosine"),
         images=r["images"],
-        n=min(r["train"], len(y)),
+        n=n,
         n_valid=min(r["valid"], held),
-        bs=min(r["bs"], len(y)),
+        bs=min(r["bs"], n) if bs is None else _fitting(bs, n),
         lr=r["lr"],
         drop=r["drop"],
         decay=r["decay"],
@@ -258,6 +270,26 @@ def _old_plan(file):
         ) from None
 
 
+def _planned(folder, resume, *given):
+    "The plan of a training that goes on or begins; it is written down. CliError where it cannot."
+    file = folder / "train.json"
+    if resume:
+        plan = _old_plan(file)
+    elif file.is_file():
+        raise CliError(
+            f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, "
+            "another --out starts anew"
+        )
+    else:
+        plan = _plan(*given)
+    from genda.training.processes import check_batch
+
+    check_batch(plan["bs"])
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    return plan
+
+
 def train(
     # a set (genda data lists them), or a folder of images, one subfolder per class
     data: str = "mnist",
@@ -268,23 +300,22 @@ def train(
     out: Path = Path("run"),  # folder for the checkpoint and the trained network
     # the folder of a training that was stopped: go on there, with what it was started with
     resume: Path | None = None,
+    # images in a batch, over all processes together; by default as the budget says
+    bs: int | None = None,
 ):
     "Train a network that draws, as the lesson on DDPM does; Ctrl-C stops it so that it can go on."
+    from genda.training.processes import ProcessLost, broadcast, n_processes, rank
+
     folder = resume or out
-    file = folder / "train.json"
-    if resume:
-        plan = _old_plan(file)
-    elif file.is_file():
-        raise CliError(
-            f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, "
-            "another --out starts anew"
-        )
-    else:
-        plan = _plan(data, budget, size)
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    plan = _planned(folder, resume, data, budget, size, bs) if rank() == 0 else None
+    plan = json.loads(broadcast(json.dumps(plan).encode()))
     try:
         _fit(plan, folder)
+    except ProcessLost:
+        raise CliError(
+            f"one of {n_processes()} processes has ended (killed, or out of memory); "
+            f"genda train --resume {_word(folder)} goes on"
+        ) from None
     except KeyboardInterrupt:
         print(flush=True)
         raise KeyboardInterrupt(f"stopped; genda train --resume {_word(folder)} goes on") from None
@@ -300,14 +331,14 @@ def _fit(plan, folder):
     from genda.settings import set_seed
     from genda.training.callbacks import warm_linear
     from genda.training.checkpoints import save_weights
-    from genda.training.resume import Resume
+    from genda.training.processes import DataParallel, SharedCheckpoint, rank
     from genda.training.tracking import circumstances
     from genda.zoo import SignedAttributes
 
     set_seed(plan["seed"])
     d = dls(plan["data"], plan["bs"], plan["size"], plan["n"], plan["n_valid"], drop_last=True)
     epochs = max(1, round(plan["images"] / len(d.train_ds)))
-    resume = Resume(folder)
+    resume = SharedCheckpoint(folder)
     print(
         f"{plan['data']}: {len(d.train_ds):,} images of {plan['size']} px, "
         f"{epochs} epochs of {len(d.train)} batches",
@@ -322,14 +353,15 @@ def _fit(plan, folder):
         decay=plan["decay"],
         cbs=[SignedAttributes()] if "attributes" in plan["net"] else [],
     )
-    learn.fit(epochs, plan["lr"], cbs=[warm_linear(plan["lr"]), resume])
+    learn.fit(epochs, plan["lr"], cbs=[warm_linear(plan["lr"]), DataParallel(), resume])
     card = circumstances() | plan
     for kind in ("classes", "attributes"):
         if kind in plan["net"]:
             card[kind] = list(d.train_ds.vocab)
     sampler = dict(name="ddim", steps=20)
     card.update(predict="v", seconds=round(resume.seconds, 1), sampler=sampler)
-    save_weights(learn.ema.model, "model", card, folder, half=True)
+    if rank() == 0:
+        save_weights(learn.ema.model, "model", card, folder, half=True)
 
 # %% ../nbs/6_workshop/10_command.ipynb #f7d45202
 def course_folder():
@@ -564,6 +596,29 @@ def _run(f, options):
         return 1, _message(e)
 
 # %% ../nbs/6_workshop/10_command.ipynb #b24de629
+def _together(f):
+    "`f` in one of the processes that a launcher started, or `f` itself where there is one."
+    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+        return f
+
+    def call(**options):
+        from genda.training.processes import joined
+
+        with joined():
+            return f(**options)
+
+    return call
+
+
+def _silent():
+    "Whether another process has reported an error before this one."
+    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+        return False
+    from genda.training.processes import first_to_report
+
+    return not first_to_report()
+
+
 def main(
     argv: list | None = None,  # the words behind `genda`; by default those of the shell
 ) -> int:  # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
@@ -578,7 +633,7 @@ def main(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.showwarning = show
-        code, error = _run(COMMANDS[name][0], options)
-    if error:
+        code, error = _run(_together(COMMANDS[name][0]), options)
+    if error and not _silent():
         print(f"genda {name}: {error}", file=sys.stderr)
     return code
