@@ -141,6 +141,8 @@ def sample(
     lookup("kind of picture", out.suffix, _KINDS)
     import torch
 
+    from genda.training.processes import rank, share
+
     _check_options(label, n, guidance, seed, ncols, zoom)
     drawing = network(model)
     if eta is not None:
@@ -152,10 +154,12 @@ def sample(
     count = (n or 16) if y is None else len(y)
     generator = torch.Generator().manual_seed(seed)
     xT = drawing.prior(count, generator)
-    denoise = drawing.denoise(y, w if label else 0.0)
+    y = None if y is None else y.to(drawing.device)
+    denoise = share(drawing.denoise(None, w if label else 0.0), y)
     trajectory = draw(denoise, drawing.process, xT, generator=generator, **options)
     frames = [frame.xt.cpu() for frame in trajectory]
-    _write_picture(frames, out, ncols, zoom)
+    if rank() == 0:
+        _write_picture(frames, out, ncols, zoom)
     print(f"{count} images in {out}")
 
 # %% ../nbs/6_workshop/10_command.ipynb #eceeb0b4
@@ -217,7 +221,14 @@ def _measure(data, size):
     return w, x.shape[1], y, held
 
 # %% ../nbs/6_workshop/10_command.ipynb #d4100830
-def _plan(data, budget, size):
+def _fitting(bs, images):
+    "A number of images in a batch; ValueError where there are not so many."
+    if not 1 <= bs <= images:
+        raise ValueError(f"--bs {bs}: 1 to {images:,} is wanted, the images to train with")
+    return bs
+
+
+def _plan(data, budget, size, bs):
     "What a training will do, in numbers that a JSON file can keep."
     from genda.settings import settings
 
@@ -227,6 +238,7 @@ def _plan(data, budget, size):
         data = str(folder.resolve())
         size = size or 32
     side, channels, y, held = _measure(data, size)
+    n = min(r["train"], len(y))
     net = dict(
         name="unet",
         in_channels=channels,
@@ -246,9 +258,9 @@ def _plan(data, budget, size):
         net=net,
         process=dict(T=r["steps"], schedule="cosine"),
         images=r["images"],
-        n=min(r["train"], len(y)),
+        n=n,
         n_valid=min(r["valid"], held),
-        bs=min(r["bs"], len(y)),
+        bs=min(r["bs"], n) if bs is None else _fitting(bs, n),
         lr=r["lr"],
         drop=r["drop"],
         decay=r["decay"],
@@ -268,9 +280,10 @@ def _old_plan(file):
         ) from None
 
 
-def _new_plan(folder, data, budget, size):
+def _new_plan(folder, *given):
     "Make the plan of a training and write it down, or CliError where the folder has one."
     from genda.checks import write_json
+    from genda.training.processes import check_batch
 
     file = folder / "train.json"
     if file.is_file():
@@ -278,16 +291,32 @@ def _new_plan(folder, data, budget, size):
             f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, "
             "another --out starts anew"
         )
-    plan = _plan(data, budget, size)
+    plan = _plan(*given)
+    check_batch(plan["bs"])
     write_json(file, plan)
+    return plan
+
+
+def _planned(folder, resume, *given):
+    "The plan of a training that goes on or begins, or CliError."
+    from genda.training.processes import check_batch
+
+    if not resume:
+        return _new_plan(folder, *given)
+    plan = _old_plan(folder / "train.json")
+    check_batch(plan["bs"])
     return plan
 
 
 @contextmanager
 def _own(folder, resume):
-    "Take a folder for a training; one that was made in vain goes again."
+    "The first process takes the folder of a training; one that was made in vain goes again."
     from genda.checks import holding
+    from genda.training.processes import rank
 
+    if rank():
+        yield
+        return
     if resume and not folder.is_dir():
         _old_plan(folder / "train.json")  # says that there is none
     new = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -308,6 +337,7 @@ def _own(folder, resume):
 def _says_how_to_go_on(folder):
     "Say how to go on where a training is stopped, or the disk is full."
     from genda.checks import is_full
+    from genda.training.processes import ProcessLost, n_processes
 
     again = f"genda train --resume {_word(folder)} goes on"
     try:
@@ -317,6 +347,10 @@ def _says_how_to_go_on(folder):
             print(flush=True)
         stop.args = (f"stopped; {again}",)
         raise
+    except ProcessLost:
+        raise CliError(
+            f"one of {n_processes()} processes has ended (killed, or out of memory); {again}"
+        ) from None
     except OSError as error:
         if not is_full(error):
             raise
@@ -333,11 +367,16 @@ def train(
     out: Path = Path("run"),  # folder for the checkpoint and the trained network
     # the folder of a training that was stopped: go on there, with what it was started with
     resume: Path | None = None,
+    # images in a batch, over all processes together; by default as the budget says
+    bs: int | None = None,
 ):
     "Train a network that draws, as the lesson on DDPM does; Ctrl-C stops it so that it can go on."
+    from genda.training.processes import broadcast, rank
+
     folder = resume or out
     with _own(folder, resume):
-        plan = _old_plan(folder / "train.json") if resume else _new_plan(folder, data, budget, size)
+        plan = _planned(folder, resume, data, budget, size, bs) if rank() == 0 else None
+        plan = json.loads(broadcast(json.dumps(plan).encode()))
         with _says_how_to_go_on(folder):
             _fit(plan, folder)
     print(f"done: genda sample --model {_word(folder)} draws with it")
@@ -352,14 +391,14 @@ def _fit(plan, folder):
     from genda.settings import set_seed
     from genda.training.callbacks import warm_linear
     from genda.training.checkpoints import save_weights
-    from genda.training.resume import Resume
+    from genda.training.processes import DataParallel, SharedCheckpoint, rank
     from genda.training.tracking import circumstances
     from genda.zoo import SignedAttributes
 
     set_seed(plan["seed"])
     d = dls(plan["data"], plan["bs"], plan["size"], plan["n"], plan["n_valid"], drop_last=True)
     epochs = max(1, round(plan["images"] / len(d.train_ds)))
-    resume = Resume(folder)
+    resume = SharedCheckpoint(folder)
     print(
         f"{plan['data']}: {len(d.train_ds):,} images of {plan['size']} px, "
         f"{epochs} epochs of {len(d.train)} batches",
@@ -374,14 +413,15 @@ def _fit(plan, folder):
         decay=plan["decay"],
         cbs=[SignedAttributes()] if "attributes" in plan["net"] else [],
     )
-    learn.fit(epochs, plan["lr"], cbs=[warm_linear(plan["lr"]), resume])
+    learn.fit(epochs, plan["lr"], cbs=[warm_linear(plan["lr"]), DataParallel(), resume])
     card = circumstances() | plan
     for kind in ("classes", "attributes"):
         if kind in plan["net"]:
             card[kind] = list(d.train_ds.vocab)
     sampler = dict(name="ddim", steps=20)
     card.update(predict="v", seconds=round(resume.seconds, 1), sampler=sampler)
-    save_weights(learn.ema.model, "model", card, folder, half=True)
+    if rank() == 0:
+        save_weights(learn.ema.model, "model", card, folder, half=True)
 
 # %% ../nbs/6_workshop/10_command.ipynb #f7d45202
 def course_folder():
@@ -656,6 +696,29 @@ def _ends_in_order():
                 signal.signal(number, old[number])
 
 
+def _together(f):
+    "`f` in one of the processes that a launcher started, or `f` itself where there is one."
+    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+        return f
+
+    def call(**options):
+        from genda.training.processes import joined
+
+        with joined():
+            return f(**options)
+
+    return call
+
+
+def _silent():
+    "Whether another process has reported an error before this one."
+    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+        return False
+    from genda.training.processes import first_to_report
+
+    return not first_to_report()
+
+
 def main(
     argv: list | None = None,  # the words behind `genda`; by default those of the shell
 ) -> int:  # 0, or what the shell is to be told: 1 failed, 2 wrong words, 130 interrupted
@@ -670,7 +733,7 @@ def main(
     with _ends_in_order(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.showwarning = show
-        code, error = _run(COMMANDS[name][0], options)
-    if error:
+        code, error = _run(_together(COMMANDS[name][0]), options)
+    if error and not _silent():
         print(f"genda {name}: {error}", file=sys.stderr)
     return code
