@@ -123,6 +123,7 @@ class Record:
             dict(
                 **headlines(self.parts),
                 **self.about,
+                quiet=max(self.in_use.values(), default=0) <= machine.BUSY,
                 finished=self.finished,
                 seconds=self.seconds,
                 in_use=self.in_use,
@@ -193,9 +194,10 @@ def measured(names, a, record):
     "Measure some parts; the names of those that failed."
     failed = []
     for k, name in enumerate(names):
-        if not a.busy:
-            machine.refuse_when_busy()
-        record.in_use[name] = machine.used()
+        if not a.tiny:
+            record.in_use[name] = machine.used()
+            if not a.busy:
+                machine.refuse_when_busy(record.in_use[name])
         print(f"[{k + 1} of {len(names)}] {name}", flush=True)
         try:
             record.measure(name, PARTS[name].measure, a.threads, options_of(name, a, record))

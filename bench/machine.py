@@ -29,9 +29,8 @@ def used():
     return statistics.median(psutil.cpu_percent(interval=0.5) for _ in range(5))
 
 
-def refuse_when_busy():
-    "End with one line where something else computes: the figures would not be the machine's."
-    share = used()
+def refuse_when_busy(share):
+    "End with one line where others use so many percent: the figures would not be the machine's."
     if share > BUSY:
         sys.exit(
             f"the machine is busy: {share:.0f}% of its processor is in use by others, at most "

@@ -37,13 +37,14 @@ AXES = dict(
     batch="images in a batch", width="channels", size="side of the images in px", T="steps T"
 )
 SERIES = dict(train="training step", draw="drawn image")
+BATCHES = dict(train="in training", draw="in drawing")
 COLOURS = dict(train="#0072b2", draw="#d55e00")
 
 INTRO = """# Speed and cost
 
 What it costs to train and to draw on a processor without a GPU. Every figure on this page was
 written by `make bench` in one run on a quiet machine;
-[bench/README.md](../bench/README.md) says how each is measured.
+[another page](bench.md) says how each is measured, and what the speedrun is.
 """
 NOTHING = "Nothing was measured yet: `make bench` does it.\n"
 CURVES = """## What a step and an image cost
@@ -56,7 +57,7 @@ Each column of the figure changes one thing, {axes}, and leaves the others at th
 ![{alt}]({picture})
 
 - **Time, the upper two rows.** The dashed line is the number of operations, counted, divided by the
-  operations per second at the centre ({train_speed:.0f} GFLOP/s in training, {draw_speed:.0f} in
+  operations per second at the centre ({train_speed:.3g} GFLOP/s in training, {draw_speed:.3g} in
   drawing), so that line and points meet there. A point above the line says that the processor does
   fewer operations per second there: it waits for memory, or for small pieces of work. A point below
   says that it does more.
@@ -90,7 +91,9 @@ def line(*cells):
 def title(found):
     "Under which conditions a file was measured, in words."
     words = f"{found['processor']}, {found['threads']} threads, {found['precision']}"
-    return f"{words} ({found['note']})" if found.get("note") else words
+    notes = [found["note"]] if found.get("note") else []
+    notes += [] if found["quiet"] else ["while others used the processor too"]
+    return f"{words} ({', '.join(notes)})" if notes else words
 
 
 def headlines(runs):
@@ -126,7 +129,7 @@ def draw_time(ax, points, axis, kind, flops_per_second):
 
 def draw_memory(ax, points, axis):
     x = [p["setting"][axis] for p in points]
-    for kind, label in SERIES.items():
+    for kind, label in BATCHES.items():
         ax.plot(x, [p[kind]["bytes"] / 1e6 for p in points], "o", color=COLOURS[kind], label=label)
         counted = [p[kind]["counted_bytes"] / 1e6 for p in points]
         ax.plot(x, counted, "--", color=COLOURS[kind])
@@ -180,7 +183,7 @@ def curves(found, picture, folder):
     if not costs or "costs" not in found["finished"]:
         return
     figure(costs, folder / picture)
-    centre = [f"{value} {AXES[axis]}" for axis, value in costs["centre"].items()]
+    centre = [f"{AXES[axis]} {value}" for axis, value in costs["centre"].items()]
     yield CURVES.format(
         about=f"{title(found)}. Training computes in {costs['precision']['train']}, drawing in "
         f"{costs['precision']['draw']}; the network is the lessons' UNet, with twice as many "

@@ -288,12 +288,14 @@ def test_parts_are_kept_under_the_same_circumstances_alone(tmp_path, capsys):
     assert other.parts == {} and "another threads" in capsys.readouterr().out
 
 
-def test_a_busy_machine_is_refused(monkeypatch):
+def test_a_busy_machine_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "used", lambda: 60)
+    command = ["all.py", "--only", "peak", "--out", str(tmp_path / "bench.json")]
+    monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit, match=r"60% of its processor is in use.*--busy"):
-        machine.refuse_when_busy()
-    monkeypatch.setattr(machine, "used", lambda: 2)
-    machine.refuse_when_busy()
+        every.main()
+    assert not (tmp_path / "bench.json").exists()
+    machine.refuse_when_busy(2)
 
 
 def test_seeds_that_are_stored_are_not_trained_again(monkeypatch):
@@ -372,11 +374,12 @@ def test_page_shows_figures_and_curves(tmp_path, monkeypatch):
             points.append(dict(axis=axis, setting=changed, train=scaled, draw=scaled))
     precision = dict(train="float32", draw="float32")
     curves = dict(centre=setting, precision=precision, points=points)
-    found = dict(processor="P", threads=2, precision="float32", note="AVX2, emulated")
+    found = dict(processor="P", threads=2, precision="float32", note="AVX2, emulated", quiet=False)
     found |= dict(share_of_peak=0.25, finished=["costs"], parts=dict(costs=curves))
     monkeypatch.setattr(speed, "stored", {"bench_avx2.json": found}.get)
     text = "\n".join(speed.speed_page(tmp_path))
-    assert "| 25% |" in text and "P, 2 threads, float32 (AVX2, emulated)" in text
+    assert "| 25% |" in text
+    assert "P, 2 threads, float32 (AVX2, emulated, while others used the processor too)" in text
     assert "(20 GFLOP/s in training, 20 in" in text
     assert text.count("| x 2 | x 2 | x 2 | x 2 |") == 2 * len(speed.AXES)
     assert (tmp_path / "bench_avx2_costs.png").stat().st_size > 10_000
