@@ -79,7 +79,7 @@ docs-serve: $(STAMP) ## show the site that make docs built, on http://localhost:
 	@test -f docs/_build/index.html || { echo 'there is no site yet: make docs' >&2; exit 1; }
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build $(PORT)
 
-bench: $(STAMP) ## peak, training step, sampling beside diffusers, and the speedrun; writes results/bench.json
+bench: $(STAMP) ## training, drawing, loading and judging beside other libraries, cost curves, the speedrun; writes results/bench.json
 	$(BIN)/python bench/all.py
 
 wheel: $(STAMP) ## build the package into dist/
@@ -94,4 +94,4 @@ constraints: $(STAMP) ## write constraints.txt anew from what is installed; run 
 	   $(BIN)/python -m pip freeze --all --exclude genda --exclude pip | grep -v -E '^(nvidia-|cuda-|triton=)' | sed 's/+[a-z0-9.]*$$//'; } > constraints.txt
 
 clean:        ## remove what was built (not .venv, wheels, docs/_vendor, data, models or runs)
-	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/cite.md docs/_timetable.md dist .pytest_cache
+	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/speed.md docs/cite.md docs/_timetable.md dist .pytest_cache

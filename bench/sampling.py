@@ -1,27 +1,28 @@
-"Sampling speed of genda's shipped digits beside diffusers' UNet2DModel with DDIM, in one run."
+"Seconds for 64 digits: genda's shipped network beside diffusers' UNet2DModel with DDIM."
 
-import argparse
-import json
 import statistics
 import time
 from functools import partial
 
 import torch
 from diffusers import DDIMScheduler
+from machine import name_of, precision
 from train import peer
 
+from genda.data.digits import digit_set
+from genda.data.registry import load
 from genda.diffusion.ddpm import denoiser, generate
 from genda.diffusion.process import GaussianDiffusion
-from genda.diffusion.samplers import ddim
-from genda.settings import settings
-from genda.training.callbacks import fast_dtype
-from genda.training.tracking import circumstances
+from genda.diffusion.samplers import ddim, dpm
+from genda.evaluation.evaluators import Evaluator
+from genda.evaluation.metrics import frechet_distance
 from genda.zoo import load_model
 
 LAYOUTS = {
     "default layout": torch.contiguous_format,
     "channels last": torch.channels_last,
 }
+SIZE = 28  # side of the images in px
 
 
 def parameters(net):
@@ -29,10 +30,10 @@ def parameters(net):
 
 
 @torch.no_grad()
-def theirs(net, n, size, steps, layout, dtype):
+def theirs(net, n, steps, layout, dtype):
     "Seconds for n images by diffusers' own loop: scale, predict, step."
     scheduler = DDIMScheduler()
-    x = torch.randn(n, 1, size, size, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(n, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     x = x.to(memory_format=layout)
     start = time.perf_counter()
     scheduler.set_timesteps(steps)
@@ -40,102 +41,102 @@ def theirs(net, n, size, steps, layout, dtype):
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
             eps = net(scheduler.scale_model_input(x, t), t).sample
         x = scheduler.step(eps.float(), t, x).prev_sample
-    assert x.shape == (n, 1, size, size)
+    assert x.shape == (n, 1, SIZE, SIZE)
     assert x.isfinite().all()
     return time.perf_counter() - start
 
 
-def ours(denoise, process, n, steps):
-    "Seconds for n digits by genda's ddim."
-    start = time.perf_counter()
-    x = generate(
-        denoise,
-        process,
-        (1, 28, 28),
-        torch.arange(n) % 10,
-        sampler=ddim,
-        bs=n,
-        steps=steps,
-        progress=False,
-    )
-    assert x.shape == (n, 1, 28, 28)
-    assert x.isfinite().all()
-    return time.perf_counter() - start
+class Ours:
+    "The shipped network of digits, and how it draws."
+
+    def __init__(self):
+        self.model, card = load_model("digits", device="cpu")
+        self.process = GaussianDiffusion.from_config(card["process"])
+        self.denoise = denoiser(self.model, self.process, card["predict"])
+
+    def draw(self, n, sampler, steps, bs, seed=0):
+        "n digits, one label after another."
+        how = dict(sampler=sampler, steps=steps, bs=bs, seed=seed, progress=False)
+        return generate(self.denoise, self.process, (1, SIZE, SIZE), torch.arange(n) % 10, **how)
+
+    def seconds(self, n, sampler, steps):
+        "Seconds for n digits."
+        start = time.perf_counter()
+        x = self.draw(n, sampler, steps, n)
+        assert x.shape == (n, 1, SIZE, SIZE)
+        assert x.isfinite().all()
+        return time.perf_counter() - start
 
 
-def options(changes=None):
-    "The options of the command line, or its defaults with `changes`."
-    cli = argparse.ArgumentParser(description=__doc__)
-    cli.add_argument("--n", type=int, default=64, help="images")
-    cli.add_argument("--steps", type=int, default=50, help="steps of both")
-    cli.add_argument("--few", type=int, default=20, help="steps of genda alone, to be under 2 s")
-    cli.add_argument("--size", type=int, default=28, help="side of the peer's images in px")
-    cli.add_argument("--repeats", type=int, default=2, help="runs of each, taken in turn")
-    cli.add_argument("--threads", type=int, default=2)
-    a = cli.parse_args([] if changes else None)
-    vars(a).update(changes or {})
-    return a
+def ways(steps, few, fewest):
+    "Name -> sampler and steps of genda; the first is the peer's own way."
+    return {
+        f"genda ddim {steps} steps": (ddim, steps),
+        f"genda ddim {few} steps": (ddim, few),
+        f"genda dpm {fewest} steps": (dpm, fewest),
+    }
 
 
-def candidates(a, model, card):
-    "Name -> a function that samples once and gives the seconds."
-    process = GaussianDiffusion.from_config(card["process"])
-    denoise = denoiser(model, process, card["predict"])
+def peers(n, steps):
+    "Name -> a function that samples once with UNet2DModel and gives the seconds."
     runs = {}
-    for steps in a.steps, a.few:
-        runs[f"genda {steps} steps"] = partial(ours, denoise, process, a.n, steps)
-    for dtype in sorted({torch.float32, fast_dtype("cpu")}, key=str):
+    for dtype in sorted({torch.float32, precision()}, key=str):
         for name, layout in LAYOUTS.items():
-            net = peer(a.size)[0].eval().to(memory_format=layout)
-            full_name = f"UNet2DModel {a.steps} steps {name} {str(dtype)[6:]}"
-            runs[full_name] = partial(theirs, net, a.n, a.size, a.steps, layout, dtype)
+            net = peer(SIZE)[0].eval().to(memory_format=layout)
+            theirs(net, n, 1, layout, dtype)  # the first step is slower
+            full_name = f"UNet2DModel ddim {steps} steps {name} {name_of(dtype)}"
+            runs[full_name] = partial(theirs, net, n, steps, layout, dtype)
     return runs
 
 
-def report(seconds, took, a):
-    "Print the table."
-    for name, median in sorted(seconds.items(), key=lambda item: item[1]):
-        spread = f"({min(took[name]):.2f} to {max(took[name]):.2f})"
-        print(f"{name:50} {median:6.2f} s for {a.n} images   {spread}")
+def distances(ours, mine, n):
+    "Name -> Fréchet distance of n digits drawn that way, from the same noise."
+    evaluator = Evaluator("mnist", device="cpu")
+    real, _ = load(digit_set(), "test")
+    found = {}
+    for name, (sampler, steps) in mine.items():
+        found[name] = float(frechet_distance(ours.draw(n, sampler, steps, 250), real, evaluator))
+        print(f"  {name:50} FD {found[name]:.2f} of {n:,} digits")
+    return found
 
 
-def measure(**changes):
-    "The figures, written to results/ as well; `changes` replace options."
-    a = options(changes)
-    torch.set_num_threads(a.threads)
-    model, card = load_model("digits", device="cpu")
-    runs = candidates(a, model, card)
+def ratios(seconds, fd, mine):
+    "How much longer UNet2DModel takes: at equal steps, and beside the fastest that is as good."
+    equal = next(iter(mine))
+    good = [name for name in mine if fd[name] <= fd[equal]]
+    chosen = min(good, key=seconds.get)
+    theirs = {name: s for name, s in seconds.items() if name.startswith("UNet2DModel")}
+    default = next(s for name, s in theirs.items() if name.endswith("default layout float32"))
+    return dict(
+        chosen=chosen,
+        over_default=default / seconds[chosen],
+        over_best=min(theirs.values()) / seconds[chosen],
+        over_default_at_equal_steps=default / seconds[equal],
+        over_best_at_equal_steps=min(theirs.values()) / seconds[equal],
+    )
+
+
+def measure(n=64, steps=50, few=20, fewest=10, repeats=3, n_fd=500):
+    "Seconds of each way, then distances, then ratios."
+    ours = Ours()
+    mine = ways(steps, few, fewest)
+    ours.seconds(n, ddim, 1)
+    runs = {name: partial(ours.seconds, n, *way) for name, way in mine.items()} | peers(n, steps)
     took = {name: [] for name in runs}
-    for _ in range(a.repeats):
+    found = dict(n=n, sizes=dict(peer=parameters(peer(SIZE)[0]), genda=parameters(ours.model)))
+    for k in range(repeats):
         for name, run in runs.items():
+            if k and name not in mine:
+                continue  # long enough to be measured once
             took[name].append(run())
-    seconds = {name: statistics.median(values) for name, values in took.items()}
-    report(seconds, took, a)
-    mine = seconds[f"genda {a.steps} steps"]
-    few = seconds[f"genda {a.few} steps"]
-    default = seconds[f"UNet2DModel {a.steps} steps default layout float32"]
-    best = min(median for name, median in seconds.items() if name.startswith("UNet2DModel"))
+            print(f"  {name:50} {took[name][-1]:6.2f} s for {n} images")
+            medians = {key: statistics.median(values) for key, values in took.items() if values}
+            found["seconds"] = medians
+            yield dict(found)
+    found["fd"] = distances(ours, mine, n_fd)
+    found |= dict(n_fd=n_fd) | ratios(found["seconds"], found["fd"], mine)
     print(
-        f"at equal {a.steps} steps, UNet2DModel takes {default / mine:.1f} times as long by "
-        f"default, {best / mine:.1f} times at its best; genda at {a.few} steps: {few:.2f} s, "
-        f"{'under' if few < 2 else 'NOT under'} 2 s"
+        f"  UNet2DModel takes {found['over_default']:.1f} times as long as {found['chosen']}, "
+        f"{found['over_default_at_equal_steps']:.1f} times as long at equal steps"
     )
-    figures = dict(
-        seconds={name: round(median, 3) for name, median in seconds.items()},
-        over_default=round(default / mine, 2),
-        over_best=round(best / mine, 2),
-        n=a.n,
-        steps=a.steps,
-        few=a.few,
-        size=a.size,
-        parameters=dict(peer=parameters(peer(a.size)[0]), genda=parameters(model)),
-        **circumstances(),
-    )
-    out = settings().results / "bench_sampling.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(figures, indent=1) + "\n")
-    return figures
-
-
-if __name__ == "__main__":
-    measure()
+    yield dict(found)

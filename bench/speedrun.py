@@ -7,11 +7,14 @@ of the real-vs-real baseline. The figure is the mean over seeds, in results/spee
 """
 
 import argparse
+import json
 import time
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import torch
+from machine import name_of, precision
 from torch.utils.flop_counter import FlopCounterMode
 
 from genda.checks import write_json
@@ -23,7 +26,8 @@ from genda.evaluation.evaluators import Evaluator
 from genda.evaluation.metrics import frechet_distance, memorised
 from genda.models.unet import UNet
 from genda.settings import set_seed, settings
-from genda.training.callbacks import fast_dtype, keep_memory
+from genda.training import tracking
+from genda.training.callbacks import keep_memory
 from genda.training.optimisers import Muon, hidden_matrices
 from genda.training.tracking import circumstances
 
@@ -100,15 +104,15 @@ def rate(k, steps, warm=0.05):
     return min((k + 1) / (warm * steps), 1) * (1 - k / steps)
 
 
-def one_loss(net, process, recipe, x0, y):
-    "The loss of a batch, weighted by its steps."
+def one_loss(net, process, recipe, x0, y, dtype=None):
+    "The loss of a batch, weighted by its steps; by default in the fast number format."
+    dtype = dtype or precision()
     t = recipe.steps(len(x0), process.T)
     eps = torch.randn_like(x0)
     xt = process.corrupt(x0, t, eps)
     target = process.target(x0, eps, t, "v")
     keep = torch.rand(len(x0)) >= recipe.drop if recipe.drop else None
     xt = xt.contiguous(memory_format=torch.channels_last)
-    dtype = fast_dtype("cpu")
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         pred = net(xt, t, y, keep)
     per_image = (pred.float() - target).square().flatten(1).mean(1)
@@ -117,7 +121,7 @@ def one_loss(net, process, recipe, x0, y):
     return per_image.mean()
 
 
-def train(recipe, images, labels, work, seed):
+def train(recipe, images, labels, work, seed, dtype=None):
     "A network trained with `work` TFLOP, and what it took."
     set_seed(seed)
     process = GaussianDiffusion.vp(1000, "cosine")
@@ -133,7 +137,7 @@ def train(recipe, images, labels, work, seed):
         for group, lr in zip(opt.param_groups, highest):
             group["lr"] = lr * rate(k, steps)
         i = torch.randint(len(images), (recipe.bs,))
-        loss = one_loss(net, process, recipe, to_signed(images[i]), labels[i])
+        loss = one_loss(net, process, recipe, to_signed(images[i]), labels[i], dtype)
         loss.backward()
         opt.step()
         opt.zero_grad()
@@ -156,6 +160,7 @@ def train(recipe, images, labels, work, seed):
 
 # -- scoring
 
+SEEDS = (0, 1, 2, 3, 4)
 SHOWN = ("accuracy", "fd_over_baseline", "copies")  # means over seeds
 
 
@@ -185,13 +190,72 @@ def score(net, process, n, sample_steps, seed, data):
     )
 
 
+# -- a run over seeds
+
+
+def made_by(dtype, **options):
+    "What decides about a row: its options, its number format, and the code that it reaches."
+    source = Path(__file__).read_text(encoding="utf-8")
+    reached = tracking._reached(tracking._imports(source))
+    return dict(**options, dtype=name_of(dtype), code=tracking._fingerprint(source, *reached))
+
+
+def kept(stored, about, seeds):
+    "The stored rows that this run would make again."
+    if (stored or {}).get("made_by") != about:
+        return []
+    return [row for row in stored["rows"] if row["seed"] in seeds]
+
+
+def summary(rows, about):
+    "The figures over the seeds so far."
+    means = {key: float(np.mean([row[key] for row in rows])) for key in SHOWN}
+    work = rows[0]["work_tflop"]
+    return dict(seeds=len(rows), work_tflop=work, **means, made_by=about, rows=list(rows))
+
+
+def measure(
+    recipe="fast",
+    work=16,
+    data="mnist",
+    seeds=SEEDS,
+    n=5000,
+    sample_steps=20,
+    dtype=None,
+    stored=None,
+):
+    "The figures after every seed; those of the `stored` ones are not trained again."
+    dtype = dtype or precision()
+    about = made_by(dtype, recipe=recipe, work=work, data=data, n=n, sample_steps=sample_steps)
+    rows = kept(stored, about, seeds)
+    if rows:
+        yield summary(rows, about)
+    keep_memory()
+    images, labels = load_raw(data, "train")
+    for seed in seeds:
+        if any(row["seed"] == seed for row in rows):
+            continue
+        print(f"  {recipe}, {work:g} TFLOP on {data} in {name_of(dtype)}, seed {seed}")
+        net, process, spent = train(RECIPES[recipe], images, labels, work, seed, dtype)
+        rows.append(dict(seed=seed, **spent, **score(net, process, n, sample_steps, seed, data)))
+        yield summary(rows, about)
+
+
+def measure_fp32(**options):
+    "The same in plain float32, where that is not the fast number format anyway."
+    if precision() == torch.float32:
+        print("  float32 is the fast number format here: the speedrun itself")
+        return
+    yield from measure(dtype=torch.float32, **options)
+
+
 def arguments():
     "What a run of the speedrun can be told."
     cli = argparse.ArgumentParser(add_help=False)
     cli.add_argument("--recipe", default="fast", choices=RECIPES)
     cli.add_argument("--work", type=float, default=16, help="TFLOP of training")
     cli.add_argument("--data", default="mnist", choices=("mnist", "mnist5k"))
-    cli.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    cli.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     cli.add_argument("--n", type=int, default=5000, help="digits that are scored")
     cli.add_argument("--sample-steps", type=int, default=20)
     return cli
@@ -204,19 +268,13 @@ def options():
 
 
 def main():
-    a = options()
-    keep_memory()
-    images, labels = load_raw(a.data, "train")
-    name = f"{a.recipe}_{a.work:g}_{a.data}".replace(", ", "_").replace(" ", "_")
-    rows = []
-    for seed in a.seeds:
-        print(f"{a.recipe}, {a.work:g} TFLOP on {a.data}, seed {seed}")
-        net, process, about = train(RECIPES[a.recipe], images, labels, a.work, seed)
-        scores = score(net, process, a.n, a.sample_steps, seed, a.data)
-        rows.append(dict(seed=seed, **about, **scores))
-        means = {k: float(np.mean([r[k] for r in rows])) for k in SHOWN}
-        about = dict(recipe=a.recipe, data=a.data, work=a.work, **means)
-        write_json(f"{a.out}/{name}.json", dict(**about, rows=rows, **circumstances()))
+    a = vars(options())
+    folder = Path(a.pop("out"))
+    name = f"{a['recipe']}_{a['work']:g}_{a['data']}".replace(", ", "_").replace(" ", "_")
+    path = folder / f"{name}.json"
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    for found in measure(**a, stored=stored):
+        write_json(path, found | circumstances())
 
 
 if __name__ == "__main__":

@@ -1,22 +1,20 @@
-"Training speed of genda's UNet beside diffusers' UNet2DModel of the same size, in one run."
+"Training speed of genda's UNet beside other libraries' UNets of the same size, in one run."
 
-import argparse
+import importlib.util
 import itertools
-import json
 import statistics
 import time
 
 import torch
 from diffusers import UNet2DModel
+from machine import name_of, precision
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from genda.models.unet import UNet
-from genda.settings import settings
-from genda.training.callbacks import fast_dtype
-from genda.training.tracking import circumstances
+from genda.training.callbacks import keep_memory
 
-WARM_UP = 2  # steps of each that do not count
+WARM_UP = 1  # steps of each that do not count
 
 
 def peer(size=32):
@@ -34,13 +32,32 @@ def peer(size=32):
     return net, lambda x, t: net(x, t).sample
 
 
+def second_peer():
+    "Unet of denoising-diffusion-pytorch with as many parameters and a sixth more operations."
+    from denoising_diffusion_pytorch import Unet
+
+    net = Unet(40, dim_mults=(1, 2, 4), channels=1)
+    return net, net
+
+
 def ours():
     "genda's UNet with the parameters and operations of the peer: pixels folded, attention last."
     net = UNet(1, (128, 128), 2, fold=2, emb=128)
     return net, net
 
 
-NETWORKS = {"UNet2DModel": peer, "genda": ours}
+DIFFUSERS = "UNet2DModel"
+SECOND = "denoising-diffusion-pytorch"
+GENDA = "genda"
+
+
+def networks():
+    "Name -> a function that makes the network; a library that is not installed is left out."
+    found = {DIFFUSERS: peer, SECOND: second_peer, GENDA: ours}
+    if importlib.util.find_spec("denoising_diffusion_pytorch") is None:
+        print(f"  {SECOND}: not installed, bench/README.md says how")
+        del found[SECOND]
+    return found
 
 
 class Run:
@@ -77,103 +94,90 @@ def size(make):
     net, call = make()
     with FlopCounterMode(display=False) as counter:
         call(torch.randn(1, 1, 32, 32), torch.ones(1).long())
-    return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
-
-
-def options(changes=None):
-    "The options of the command line, or its defaults with `changes`."
-    cli = argparse.ArgumentParser(description=__doc__)
-    cli.add_argument("--bs", type=int, default=128, help="images in a batch")
-    cli.add_argument("--steps", type=int, default=10, help="counted steps of each, taken in turn")
-    cli.add_argument("--threads", type=int, default=2)
-    a = cli.parse_args([] if changes else None)
-    vars(a).update(changes or {})
-    return a
-
-
-def same_size(parameters, flops):
-    "Print the sizes of the two networks, which must differ by less than a twentieth."
-    more_parameters = parameters["genda"] / parameters["UNet2DModel"] - 1
-    more_flops = flops["genda"] / flops["UNet2DModel"] - 1
-    print(
-        f"UNet2DModel {parameters['UNet2DModel'] / 1e6:.2f}M parameters, "
-        f"{flops['UNet2DModel'] / 1e9:.3f} GFLOP forward; "
-        f"genda {parameters['genda'] / 1e6:.2f}M ({more_parameters:+.1%}), "
-        f"{flops['genda'] / 1e9:.3f} GFLOP ({more_flops:+.1%})"
+    return dict(
+        parameters=sum(p.numel() for p in net.parameters()),
+        forward_flops=counter.get_total_flops(),
     )
-    assert abs(more_parameters) < 0.05, "the two networks must be of one size"
-    assert abs(more_flops) < 0.05, "the two networks must be of one size"
+
+
+def same_size(sizes):
+    "Print the sizes; genda's and UNet2DModel's must differ by less than a twentieth."
+    for name, about in sizes.items():
+        print(
+            f"  {name}: {about['parameters'] / 1e6:.2f}M parameters, "
+            f"{about['forward_flops'] / 1e9:.3f} GFLOP forward per image"
+        )
+    for what, value in sizes[GENDA].items():
+        more = value / sizes[DIFFUSERS][what] - 1
+        assert abs(more) < 0.05, f"{what} of the two networks differ by {more:+.0%}"
 
 
 def dtypes():
     "What to compare: half precisions only where the processor has a fast one."
-    if fast_dtype("cpu") == torch.float32:
-        return [torch.float32]
-    return sorted({torch.float32, torch.bfloat16, fast_dtype("cpu")}, key=str)
+    return sorted({torch.float32, precision()}, key=str)
 
 
-def candidates(bs):
+def candidates(makers, bs):
     "(network, layout, dtype) -> its run."
     runs = {}
-    for name, channels_last, dtype in itertools.product(NETWORKS, (False, True), dtypes()):
+    for name, channels_last, dtype in itertools.product(makers, (False, True), dtypes()):
         layout = "channels last" if channels_last else "default layout"
-        key = name, layout, str(dtype)[6:]
-        runs[key] = Run(NETWORKS[name], bs, channels_last, dtype)
+        runs[name, layout, name_of(dtype)] = Run(makers[name], bs, channels_last, dtype)
     return runs
 
 
-def report(rate, runs, flops):
+def figures(runs, sizes, bs):
+    "What the steps so far say; a ratio compares work per second, so that it is at equal work."
+    images = {key: bs / statistics.median(run.counted()) for key, run in runs.items()}
+    work = {key: 3 * sizes[key[0]]["forward_flops"] * n / 1e9 for key, n in images.items()}
+
+    def best(network):
+        return max(rate for key, rate in work.items() if key[0] == network)
+
+    found = dict(
+        images_per_second={" ".join(key): n for key, n in images.items()},
+        gflop_per_second={" ".join(key): rate for key, rate in work.items()},
+        sizes=sizes,
+        bs=bs,
+        steps=min(len(run.counted()) for run in runs.values()),
+    )
+    for name, key in {DIFFUSERS: "diffusers", SECOND: "denoising_diffusion_pytorch"}.items():
+        if name in sizes:
+            default = work[name, "default layout", "float32"]
+            found[f"over_{key}_default"] = best(GENDA) / default
+            found[f"over_{key}_best"] = best(GENDA) / best(name)
+    return found
+
+
+def report(runs, found):
     "Print the table; training costs three forward passes."
-    for key, images in sorted(rate.items(), key=lambda item: -item[1]):
-        gflops = 3 * flops[key[0]] * images / 1e9
+    images = found["images_per_second"]
+    for key in sorted(runs, key=lambda key: -images[" ".join(key)]):
         seconds = runs[key].counted()
+        name = " ".join(key)
         print(
-            f"{' '.join(key):45} {images:6.1f} images/s   {gflops:5.0f} GFLOP/s   "
+            f"  {name:55} {images[name]:6.1f} images/s   "
+            f"{found['gflop_per_second'][name]:5.0f} GFLOP/s   "
             f"step {min(seconds):.2f} to {max(seconds):.2f} s"
         )
+    for key, value in found.items():
+        if key.startswith("over"):
+            print(f"  genda at its best {key.replace('_', ' ')}: {value:.2f}")
 
 
-def best_of(rate, network):
-    return max(images for (name, _, _), images in rate.items() if name == network)
-
-
-def measure(**changes):
-    "The figures, written to results/ as well; `changes` replace options."
-    a = options(changes)
-    torch.set_num_threads(a.threads)
-    parameters = {}
-    flops = {}
-    for name, make in NETWORKS.items():
-        parameters[name], flops[name] = size(make)
-    same_size(parameters, flops)
-    runs = candidates(a.bs)
-    for _ in range(WARM_UP + a.steps):
+def measure(bs=64, steps=7):
+    "The figures, better with every round of steps; the networks take turns."
+    keep_memory()
+    makers = networks()
+    sizes = {name: size(make) for name, make in makers.items()}
+    same_size(sizes)
+    runs = candidates(makers, bs)
+    for k in range(WARM_UP + steps):
         for run in runs.values():
             run.step()
-    rate = {key: a.bs / statistics.median(run.counted()) for key, run in runs.items()}
-    report(rate, runs, flops)
-    default = rate["UNet2DModel", "default layout", "float32"]
-    best_peer = best_of(rate, "UNet2DModel")
-    best = best_of(rate, "genda")
-    print(
-        f"genda at its best / UNet2DModel by default {best / default:.2f}, "
-        f"at its best {best / best_peer:.2f}"
-    )
-    figures = dict(
-        images_per_second={" ".join(key): round(images, 2) for key, images in rate.items()},
-        over_default=round(best / default, 3),
-        over_best=round(best / best_peer, 3),
-        parameters=dict(peer=parameters["UNet2DModel"], genda=parameters["genda"]),
-        forward_flops=dict(peer=flops["UNet2DModel"], genda=flops["genda"]),
-        bs=a.bs,
-        steps=a.steps,
-        **circumstances(),
-    )
-    out = settings().results / "bench_train.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(figures, indent=1) + "\n")
-    return figures
-
-
-if __name__ == "__main__":
-    measure()
+        print(f"\r  round {k + 1} of {WARM_UP + steps}", end="", flush=True)
+        if k >= WARM_UP:
+            found = figures(runs, sizes, bs)
+            yield found
+    print()
+    report(runs, found)

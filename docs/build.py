@@ -26,6 +26,7 @@ import vendor  # noqa: E402
 from conf import LIVE, MADE  # noqa: E402
 from readme import lessons  # noqa: E402
 from run import notebook_name  # noqa: E402
+from speed import speed_page  # noqa: E402
 from timetable import timetable  # noqa: E402
 
 RESULTS = """# Results
@@ -401,6 +402,7 @@ def main():
         write(f"reference/{module}.md", symbols.page(module, lesson, title))
     write("reference/index.md", reference_index(exports))
     write("results.md", results_page())
+    write("speed.md", speed_page(MADE))
     write("_timetable.md", timetable())
     write("cite.md", citation_page())
     said("pages are written")

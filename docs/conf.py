@@ -13,7 +13,12 @@ from readme import chapters  # noqa: E402
 from run import notebooks  # noqa: E402
 
 # page -> the file that it shows
-TEXTS = {"index": "README.md", "contributing": "CONTRIBUTING.md", "data": "data/README.md"}
+TEXTS = {
+    "index": "README.md",
+    "contributing": "CONTRIBUTING.md",
+    "data": "data/README.md",
+    "bench": "bench/README.md",
+}
 # What build.py puts among the static files: networks, JavaScript of others.
 MADE = ROOT / "docs/_made"
 # live page -> its network
