@@ -17,7 +17,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from .downloads import DataError, cached, candidate_paths, open_image
+from .downloads import DataError, cached, candidate_paths, folder_files, open_image
 from .splits import take_split
 from ..settings import settings
 
@@ -32,9 +32,15 @@ def _inside(path, name):
     return name
 
 
+def _once(path, name, seen):
+    "Enter `name` into `seen`, or DataError where it is there: its images would count twice."
+    if name in seen:
+        raise DataError(f"{path} holds {name!r} more than once: the archive is refused")
+    seen.add(name)
+
+
 def _folder_members(path, keep):
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
+    for file in folder_files(path):
         name = file.relative_to(path).as_posix()
         if keep(name):
             yield name, file.read_bytes()
@@ -43,15 +49,20 @@ def _folder_members(path, keep):
 def _zip_members(path, keep):
     with ZipFile(path) as z:
         names = [_inside(path, name) for name in z.namelist() if not name.endswith("/")]
+        seen = set()
         for name in sorted(names):
+            _once(path, name, seen)
             if keep(name):
                 yield name, z.read(name)
 
 
 def _tar_members(path, keep):
     with tarfile.open(path) as t:
+        seen = set()
         for member in t:
             name = _inside(path, member.name)
+            if member.isfile():
+                _once(path, name, seen)
             if keep(name) and member.isfile():
                 yield member.name, t.extractfile(member).read()
 
@@ -275,8 +286,9 @@ def _stamp(path):
     "What changes when a file, or any file of a folder, does."
     files = [path]
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
-    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+        files = folder_files(path)
+    about = [(p, p.stat() if p.exists() else p.lstat()) for p in files]  # a link may lead nowhere
+    return [(str(p), stat.st_size, stat.st_mtime_ns) for p, stat in about]
 
 
 def cached_until_changed(
