@@ -9,7 +9,9 @@ __all__ = ['PACKAGE', 'BUDGETS', 'Settings', 'settings', 'Numbers', 'overrides',
 import ast
 import os
 import random
+import re
 from configparser import ConfigParser
+from configparser import Error as IniError
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from fastcore.basics import AttrDict
 from fastcore.xdg import xdg_cache_home
 
 import genda
-from .checks import lookup
+from .checks import check_whole, lookup
 
 # %% ../nbs/1_start/2_toolbox.ipynb #5679ff60
 PACKAGE = Path(genda.__file__).parent
@@ -29,7 +31,11 @@ BUDGETS = ("smoke", "lesson", "study", "full")
 @lru_cache(maxsize=64)
 def _is_ours(path, changed):
     "Whether a settings.ini is genda's; `changed`, its time stamp, makes a changed file count anew."
-    return "[genda]" in path.read_text(encoding="utf-8")
+    try:
+        content = path.read_bytes().replace(b"\0", b"")  # which UTF-16 puts between letters
+    except OSError:  # somebody else's, which we may not read
+        return False
+    return bool(re.search(rb"^[^\w#;]*\[genda\]\s*$", content, re.MULTILINE))
 
 
 def _settings_file():
@@ -60,27 +66,58 @@ def _value(text):
     "The Python value that `text` spells, or the text itself."
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
 
 # %% ../nbs/1_start/2_toolbox.ipynb #613cfeec
+_FOLDERS = ("data", "models", "results")
+
+
+def _folder(root, text, said_by):
+    "The folder that a text names, seen from `root`; ValueError for a text that names none."
+    try:
+        if text:
+            return (root / Path(text).expanduser()).resolve()
+        reason = "it is empty"
+    except (RuntimeError, ValueError) as error:  # no such user, or a NUL
+        reason = error
+    raise ValueError(f"{said_by} = {text!r} names no folder: {reason}")
+
+
 def _folder_in(variable):
     "The folder that an environment variable names, or None."
     text = os.environ.get(variable)
-    return Path(text).expanduser().resolve() if text else None
+    return _folder(Path.cwd(), text, variable) if text else None
+
+
+def _shared(file):
+    "What stands under [genda] in a settings.ini; ValueError says what is wrong there."
+    ini = ConfigParser(interpolation=None)
+    try:
+        ini.read_string(file.read_text(encoding="utf-8-sig"), str(file))
+        shared = {key: _value(text) for key, text in ini["genda"].items()}
+    except (IniError, KeyError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{file} is no settings file that can be read ({reason}): "
+            "mend it, or take the one that came with genda"
+        ) from None
+    missing = [key for key in (*_FOLDERS, "seed", "budget") if key not in shared]
+    if missing:
+        raise ValueError(f"{file} lacks {', '.join(missing)} under [genda]")
+    check_whole(shared["seed"], f"{file}: seed", 0, 2**63 - 1)
+    return shared
 
 
 def _read_settings(file, near, budget):
     "Read the settings from `file`; `near` says whether its folder is the root of a project."
-    ini = ConfigParser()
-    ini.read(file, encoding="utf-8")
-    shared = {key: _value(text) for key, text in ini["genda"].items()}
+    shared = _shared(file)
     root = file.parent if near else xdg_cache_home() / "genda"
-    budget = budget or os.environ.get("GENDA_BUDGET") or shared["budget"]
+    budget = budget or os.environ.get("GENDA_BUDGET") or str(shared["budget"])
     lookup("budget", budget, dict.fromkeys(BUDGETS))
     s = Settings(shared, budget=budget, file=file, root=root)
-    for key in ("data", "models", "results"):
-        s[key] = (root / Path(str(shared[key])).expanduser()).resolve()
+    for key in _FOLDERS:
+        s[key] = _folder(root, str(shared[key]), f"{file}: {key}")
     s.kept = s.results  # the figures that came with the course, wherever new ones go
     s.results = _folder_in("GENDA_RESULTS") or s.results
     given = _folder_in("GENDA_DATA")

@@ -257,8 +257,8 @@ def keep_apart(nb, out, name):
 
 def expectations(notebook, data):
     "Figure -> (low, high), from the section [expect notebook data] of settings.ini."
-    ini = configparser.ConfigParser()
-    ini.read(ROOT / "settings.ini", encoding="utf-8")
+    ini = configparser.ConfigParser(interpolation=None)
+    ini.read(ROOT / "settings.ini", encoding="utf-8-sig")
     section = f"expect {notebook} {data}"
     if section not in ini:
         return {}

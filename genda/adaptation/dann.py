@@ -331,6 +331,8 @@ def _right(logits, y):
 class DANNCallback(Paired):
     "Adversarial domain training: attach the head, add its loss, log label and domain accuracy."
 
+    keeps = ("columns",)  # what a training that is resumed takes from its checkpoint
+
     def __init__(
         self,
         at: str,  # the name of the layer at which the head looks
@@ -343,6 +345,16 @@ class DANNCallback(Paired):
         self.head_at, self.make_head = at, head
         self.lambd = lambd
         self.log = []
+
+    @property
+    def columns(self):
+        "The log, a list for each of its columns."
+        return {name: [float(row[name]) for row in self.log] for name in (self.log or [{}])[0]}
+
+    @columns.setter
+    def columns(self, columns):
+        rows = [dict(zip(columns, values)) for values in zip(*columns.values())]
+        self.log = [row | dict(epoch=int(row["epoch"])) for row in rows]
 
     # n: the length of the features; override it for another head or another Adapted
     def adapted(self, n):

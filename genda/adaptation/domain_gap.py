@@ -21,10 +21,11 @@ class Watch(Callback):
     "Call a function at evenly spaced moments of training and keep what it returns."
 
     order = 60
+    keeps = ("kept",)  # what a training that is resumed takes from its checkpoint
 
     def __init__(
         self,
-        fn,  # learner -> anything
+        fn,  # learner -> anything; under Resume: numbers, tensors, and lists or dicts of them
         times: int = 10,  # how often: at the end of each such share of training
     ):
         self.fn = fn

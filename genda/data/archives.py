@@ -22,7 +22,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from .downloads import DataError, cached, candidate_paths, open_image
+from .downloads import DataError, cached, candidate_paths, folder_files, open_image
 from .splits import take_split
 from ..settings import settings
 
@@ -77,8 +77,7 @@ def _once(path, name, seen):
 
 
 def _folder_members(path, keep):
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
+    for file in folder_files(path):
         name = file.relative_to(path).as_posix()
         if keep(name):
             if file.stat().st_size > _FREE:
@@ -91,9 +90,8 @@ def _zip_members(path, keep):
     with ZipFile(path) as z:
         names = [_inside(path, name) for name in z.namelist() if not name.endswith("/")]
         seen = set()
-        for name in names:
-            _once(path, name, seen)
         for name in sorted(names):
+            _once(path, name, seen)
             if keep(name):
                 unpacked += z.getinfo(name).file_size
                 _check_size(path, unpacked)
@@ -412,8 +410,9 @@ def _stamp(path):
     "What changes when a file, or any file of a folder, does."
     files = [path]
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
-    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+        files = folder_files(path)
+    about = [(p, p.stat() if p.exists() else p.lstat()) for p in files]  # a link may lead nowhere
+    return [(str(p), stat.st_size, stat.st_mtime_ns) for p, stat in about]
 
 
 def cached_until_changed(

@@ -17,6 +17,7 @@ import numpy as np
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
+from ..checks import check_whole
 from .archives import find_first
 from .downloads import DataError, cached, candidate_paths, open_picture
 from genda.data.raycast import (
@@ -136,9 +137,11 @@ def scenes(
     n: int | None = None,  # only the first so many scenes, by default all 6,003
 ) -> tuple:  # lists of names, one per picture; the number of each picture's scene
     "The label lists of the training pictures: those of train.json where it is found, else drawn."
+    if n is not None:
+        check_whole(n, "scenes", 1)
     path = find_first("iclevr/train.json")
     lists, kin = _published_scenes(path) if path else _drawn_scenes()
-    wanted = np.flatnonzero(kin < (n or len(lists)))
+    wanted = np.flatnonzero(kin < (len(lists) if n is None else n))
     return [lists[i] for i in wanted], kin[wanted]
 
 # %% ../../nbs/5_data/8_clevr.ipynb #00b05edd

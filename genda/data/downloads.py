@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['NET', 'FORMATS', 'PIXELS', 'DataError', 'fetch', 'cached', 'candidate_paths', 'check_unpacked', 'read_idx',
-           'idx_ready', 'open_picture', 'open_image', 'class_names', 'read_folder']
+           'idx_ready', 'open_picture', 'open_image', 'class_names', 'folder_files', 'read_folder']
 
 # %% ../../nbs/5_data/2_downloads.ipynb #a1e92835
 import gzip
 import hashlib
+import os
+import shutil
 import threading
 import time
 import warnings
@@ -299,7 +301,7 @@ def open_image(
     with open_picture(path) as f:
         im = ImageOps.exif_transpose(f)
     if im.mode[0] in "IF":
-        raise ValueError(f"{im.mode} pixels: more than 8 bits per channel")
+        raise ValueError("more than 8 bits per channel")
     grey = im.mode in ("1", "L", "LA")
     if im.has_transparency_data:
         im = Image.alpha_composite(Image.new("RGBA", im.size, "white"), im.convert("RGBA"))
@@ -309,16 +311,48 @@ def open_image(
     return np.asarray(im), grey
 
 
+_SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
+
+
+def _visible(name):
+    "Whether a file or folder is somebody's, and not the system's."
+    return not name.startswith(".") and name != "__MACOSX"
+
+
 def class_names(
-    folder: Path,  # with class subfolders, or flat
-) -> list:  # names in the order of the labels
+    folder: Path,  # with class subfolders, which may be links, or flat
+) -> list:  # names in the order of the labels; DataError where the subfolders are splits
     "Names of the class subfolders, or of the folder itself when it has none."
-    names = sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
-    if {"train", "test"} & set(names):
+    names = sorted(d.name for d in folder.iterdir() if d.is_dir() and _visible(d.name))
+    splits = [name for name in names if name.lower() in _SPLITS]
+    if splits and (len(splits) > 1 or splits == names):  # one among others may be a class
+        one = next((name for name in splits if name.lower().startswith("train")), splits[0])
         raise DataError(
-            f"{folder} holds splits, not classes: load '{folder / 'train'}', 'all' and so on"
+            f"{folder} holds splits, not classes ({', '.join(splits)}): "
+            f"load '{folder / one}', 'all' and so on"
         )
     return names or [folder.name]
+
+
+def folder_files(
+    folder: Path,  # what lies below it is found too, links to folders followed
+) -> list:  # sorted paths; hidden ones are left out, links to nothing are not
+    "The files of a folder."
+    found = []
+    chain = {}  # folder -> the real folders on the way to it
+
+    def stop(error):
+        raise error
+
+    for here, below, names in os.walk(folder, onerror=stop, followlinks=True):
+        real = os.path.realpath(here)
+        above = chain.get(os.path.dirname(here), [])
+        if real in above:
+            raise DataError(f"{here} is a link that leads back to {real}: remove it")
+        chain[here] = [*above, real]
+        below[:] = filter(_visible, below)
+        found += [Path(here, name) for name in names if _visible(name)]
+    return sorted(found)
 
 # %% ../../nbs/5_data/2_downloads.ipynb #0507d340
 @lru_cache(maxsize=2)
@@ -330,17 +364,17 @@ def _scan(files, size):
         try:
             good.append((path, *open_image(path, size)))
         except Exception as error:
-            bad.append(f"{path.name} ({type(error).__name__})")
+            ours = type(error) is ValueError and str(error).startswith("more than")
+            bad.append(f"{path.name} ({error if ours else type(error).__name__})")
     return good, bad
 
 
 def _stamped(folder):
     "The files of a folder as (path, time of change, bytes), without hidden ones."
     stamped = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden:
-            stamped.append((path, path.stat().st_mtime_ns, path.stat().st_size))
+    for path in folder_files(folder):
+        about = path.stat() if path.exists() else path.lstat()
+        stamped.append((path, about.st_mtime_ns, about.st_size))
     return tuple(stamped)
 
 
@@ -368,6 +402,19 @@ def _class_of(path, folder):
     return path.relative_to(folder).parts[0]
 
 
+def _check_classes(folder, names, paths, kinds):
+    "DataError where images lie beside the class folders, or a class has none."
+    flat = [path for path in paths if path.parent == folder]
+    if flat and (len(flat) < len(paths) or kinds != set(names)):
+        raise DataError(f"{folder} holds images both flat and in subfolders: choose one")
+    empty = [name for name in names if name not in kinds]
+    if empty:
+        raise DataError(
+            f"{folder} holds {len(empty)} class folders without images, "
+            f"{', '.join(empty[:5])}: fill or remove them"
+        )
+
+
 def read_folder(
     folder,  # class subfolders, or images lying flat
     split: str = "train",  # 'train', 'valid' or 'test', split 8:1:1; `load` joins them for 'all'
@@ -386,8 +433,7 @@ def read_folder(
             f"{folder} holds images of {len(shapes)} sizes, {smallest} to {largest}: say size="
         )
     kinds = [_class_of(path, folder) for path in paths]
-    if not set(kinds) <= set(names):
-        raise DataError(f"{folder} holds images both flat and in subfolders: choose one")
+    _check_classes(folder, names, paths, set(kinds))
     x = np.stack(images)
     if all(greys):
         x = x[..., :1]

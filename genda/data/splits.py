@@ -15,6 +15,8 @@ from fastai.torch_core import TensorImage, TitledStr, to_cpu
 from fastcore.basics import chunked
 from torch import Tensor
 
+from ..checks import check_whole
+
 # %% ../../nbs/5_data/1_splits.ipynb #03e5f50f
 def to_signed(
     x: Tensor,  # bytes 0..255; any other dtype (labels, images already float) passes unchanged
@@ -130,13 +132,14 @@ class BatchDL(TfmdDL):
     def __init__(
         self,
         dataset,  # an ImageData or a PairData
-        bs: int = 128,  # images per batch
+        bs: int = 128,  # images per batch; other than a whole number from 1 on: ValueError
         shuffle=False,  # another order each epoch?
         num_workers=0,  # accepted because fastai passes it; there are never any workers
         after_batch=None,  # functions of a batch on its device; by default `to_signed`
         do_setup=False,  # accepted because fastai passes it; there is nothing to set up
         **kwargs,  # further arguments of fastai's TfmdDL
     ):
+        check_whole(bs, "bs", 1)
         super().__init__(
             dataset,
             bs=bs,

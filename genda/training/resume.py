@@ -19,7 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.progress import CSVLogger
 from fastai.callback.schedule import ParamScheduler
+from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, TrackerCallback
+from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner, Recorder
 from fastcore.basics import patch
 from fastcore.foundation import L
@@ -28,7 +31,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..checks import hold, let_go, replace_file
-from .callbacks import EMA, KeepBest, check_weights
+from .callbacks import EMA, KeepBest, Precision, TimeBudget, check_weights
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
 def _is_curve(value):
@@ -162,8 +165,9 @@ def set_random_state(
     random.setstate(state["python"])
     np.random.set_state(tuple(state["numpy"]))
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for gpu, of_gpu in enumerate(state["cuda"][:gpus]):  # another machine may have had more
+        torch.cuda.set_rng_state(of_gpu, gpu)
     for loader, of_loader in zip(loaders, state["loaders"]):
         if of_loader:
             loader.rng.setstate(of_loader)
@@ -171,13 +175,59 @@ def set_random_state(
 # %% ../../nbs/6_workshop/5_resume.ipynb #7dc62ca9
 Recorder.keeps = ("lrs", "iters", "losses", "values", "smooth_loss.count", "smooth_loss.val")
 ParamScheduler.keeps = ("hps",)
+Precision.keeps = ()  # its scaler is stored apart
 EMA.keeps = ("average",)
 KeepBest.keeps = ("scores", "best")
+TrackerCallback.keeps = ("best",)  # SaveModelCallback is one, too
+EarlyStoppingCallback.keeps = ("best", "wait")
+ReduceLROnPlateau.keeps = ("best", "wait")
+CSVLogger.keeps = None  # begins its file anew
+GradientAccumulation.keeps = None  # gradients of earlier batches are in no checkpoint
+TimeBudget.keeps = None  # a clock cannot be put back
 
 
 def _keepers(learn):
     "(callback, attribute) of all that the callbacks of a Learner remember."
-    return [(cb, name) for cb in learn.cbs for name in getattr(type(cb), "keeps", ())]
+    return [(cb, name) for cb in learn.cbs for name in getattr(type(cb), "keeps", None) or ()]
+
+# %% ../../nbs/6_workshop/5_resume.ipynb #5bd69abe
+_PLAIN = (type(None), bool, int, float, str, list, tuple, dict, set, L, Tensor, np.ndarray)
+
+
+def _undeclared(cb):
+    "What a callback sets before a training begins, as text, where its class has no `keeps`."
+    cls = type(cb)
+    if hasattr(cls, "keeps") or cls.__module__.startswith("fastai."):
+        return {}
+    early = set()
+    for base in cls.__mro__:
+        for event in ("__init__", "after_create", "before_fit"):
+            code = getattr(base.__dict__.get(event), "__code__", None)
+            early.update(code.co_names if code else ())
+    found = {name: value for name, value in cb.__dict__.items() if name in early}
+    return {name: repr(value) for name, value in found.items() if isinstance(value, _PLAIN)}
+
+
+def _check_kept(learn):
+    "ValueError names a callback that says of itself that no checkpoint can hold it."
+    for cb in learn.cbs:
+        if getattr(type(cb), "keeps", ()) is None:
+            raise ValueError(
+                f"the callback {cb.name!r} cannot go on where it was stopped: "
+                "train without it, or without Resume"
+            )
+
+
+def _check_unchanged(learn, before):
+    "ValueError names a callback that has come to remember something that no checkpoint holds."
+    for cb in learn.cbs:
+        now = _undeclared(cb)
+        for name, value in before.get(cb.name, {}).items():
+            if now.get(name, value) != value:
+                raise ValueError(
+                    f"the callback {cb.name!r} remembers {name!r}, which no checkpoint holds: "
+                    f"write keeps = ({name!r},) into its class, or keeps = () to let it forget"
+                )
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #cb0cbd09
 def _get(cb, name):
@@ -261,6 +311,31 @@ def _differ(a, b, at=""):
     elif a != b:
         yield f"{at}: {a} there, {b} here"
 
+# %% ../../nbs/6_workshop/5_resume.ipynb #be9f1901
+def _add_arrays(checksum, value, depth=4):
+    "Add the tensors and arrays of a value, of a list of them or of a dataset to a checksum."
+    inside = []
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        value = torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, Tensor):
+        checksum.update(f"{value.dtype}{list(value.shape)}".encode())
+        content = value.detach().as_subclass(Tensor).cpu().contiguous()
+        checksum.update(content.reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(value, (list, tuple)):
+        inside = [v for v in value if isinstance(v, (Tensor, np.ndarray))]
+    elif hasattr(value, "__getitem__") and hasattr(value, "__dict__"):
+        inside = [vars(value)[name] for name in sorted(vars(value))]
+    for v in inside if depth else []:
+        _add_arrays(checksum, v, depth - 1)
+
+
+def _content(loaders):
+    "A checksum of the images and labels that loaders have in memory."
+    checksum = hashlib.sha256()
+    for loader in loaders:
+        _add_arrays(checksum, getattr(loader, "dataset", None))
+    return checksum.hexdigest()
+
 # %% ../../nbs/6_workshop/5_resume.ipynb #87785445
 _SIGNALS = [getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s)]
 _held = {}  # checkpoint files that trainings of this process write -> their locks
@@ -271,6 +346,7 @@ class Resume(Callback):
 
     order = 2000
     run_valid = False
+    keeps = ()  # it writes what it remembers itself
 
     def __init__(
         self,
@@ -286,7 +362,10 @@ class Resume(Callback):
         self.seconds = 0.0
 
     def before_fit(self):
+        _check_kept(self.learn)
+        self.undeclared = {cb.name: _undeclared(cb) for cb in self.learn.cbs}
         self.plan = _plan(self.learn)
+        self.content = _content(self.dls.loaders)
         self.stopped = None  # the signal that arrived while a batch was trained
         self.place = self.file.absolute()
         if self.place not in _held:  # one that broke off in this process may have left it so
@@ -368,10 +447,12 @@ def _save(self: Resume, epoch):
     "Write a checkpoint: all that the table above lists."
     learn = self.learn
     check_weights(learn)  # the checkpoint that is there stays
+    _check_unchanged(learn, self.undeclared)
     scaler = learn.__dict__.get("scaler")  # of 16-bit floats on a GPU
     self.seconds = time.perf_counter() - self.start
     state = dict(
         plan=self.plan,
+        content=self.content,
         epoch=epoch,
         iter=getattr(learn, "iter", 0),
         place=[learn.train_iter, learn.pct_train],
@@ -399,6 +480,11 @@ def _go_on(self: Resume):
         lines = "\n  ".join(differences[:8])
         raise ValueError(
             f"{self.file} belongs to another training; remove it or give another folder:\n  {lines}"
+        )
+    if saved.get("content", self.content) != self.content:
+        raise ValueError(
+            f"{self.file} belongs to a training on other images, or other labels: "
+            "put them back as they were, or give another folder to start anew"
         )
     self.saved = saved
     self.seconds = saved["seconds"]
@@ -450,7 +536,7 @@ def _load(self: Resume):
     self.saved = None
     learn.model.load_state_dict(saved["model"])
     _put(learn, "opt", saved["opt"])
-    if saved["scaler"]:
+    if saved["scaler"] and "scaler" in learn.__dict__:
         learn.scaler.load_state_dict(saved["scaler"])
     for cb, name in _keepers(learn):
         _put(cb, name, saved["callbacks"][f"{cb.name}.{name}"])
