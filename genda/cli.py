@@ -173,8 +173,8 @@ def recipe(
         smoke=dict(
             steps=100,
             channels=(16, 32),
+            emb=64,
             bs=50,
-            lr=6e-3,
             decay=0.9,
             train=2000,
             valid=100,
@@ -183,7 +183,6 @@ def recipe(
         full=dict(
             channels=(64, 128),
             bs=128,
-            lr=6e-3,
             decay=0.9995,
             train=55_000,
             valid=5000,
@@ -193,14 +192,16 @@ def recipe(
     numbers = dict(
         budget=settings(budget).budget,
         steps=1000,  # T of the process
-        channels=(48, 96),
-        bs=48,
-        lr=5e-3,
+        channels=(16, 64),
+        emb=256,  # length of the embedding of step and label
+        bs=32,
+        lr_muon=6e-3,  # of the matrices inside the network
+        lr=2e-3,  # of its other weights
         drop=0.05,  # share of labels hidden
         decay=0.995,  # of the averaged weights
-        train=49_000,  # images to train with
+        train=55_000,  # images to train with
         valid=1000,  # images to validate with
-        images=196_000,  # images that the network sees, repeats counted
+        images=165_000,  # images that the network sees, repeats counted
     )
     return numbers | changes.get(numbers["budget"], {})
 
@@ -244,6 +245,7 @@ def _plan(data, budget, size, bs):
         in_channels=channels,
         channels=list(r["channels"]),
         layers=1,
+        emb=r["emb"],
         fold=2 if side <= 32 else 4,
     )
     if y.ndim > 1:
@@ -261,7 +263,7 @@ def _plan(data, budget, size, bs):
         n=n,
         n_valid=min(r["valid"], held),
         bs=min(r["bs"], n) if bs is None else _fitting(bs, n),
-        lr=r["lr"],
+        lr=[r["lr_muon"], r["lr"]],
         drop=r["drop"],
         decay=r["decay"],
     )
@@ -384,13 +386,16 @@ def train(
 # %% ../nbs/6_workshop/10_command.ipynb #fc7b675b
 def _fit(plan, folder):
     "Train as planned, going on where it stopped, and write the averaged network with its card."
+    import numpy as np
+
     from genda.data.registry import dls
-    from genda.diffusion.ddpm import diffusion_learner
+    from genda.diffusion.ddpm import diffusion_learner, logit_normal_steps, min_snr
     from genda.diffusion.process import GaussianDiffusion
     from genda.models.unet import make_net
     from genda.settings import set_seed
     from genda.training.callbacks import warm_linear
     from genda.training.checkpoints import save_weights
+    from genda.training.optimisers import use_muon
     from genda.training.processes import DataParallel, SharedCheckpoint, rank
     from genda.training.tracking import circumstances
     from genda.zoo import SignedAttributes
@@ -404,16 +409,21 @@ def _fit(plan, folder):
         f"{epochs} epochs of {len(d.train)} batches",
         flush=True,
     )
+    process = GaussianDiffusion.vp(**plan["process"])
+    process.draw_t = logit_normal_steps
     learn = diffusion_learner(
         d,
         make_net(**plan["net"]),
-        GaussianDiffusion.vp(**plan["process"]),
+        process,
         "v",
         drop=plan["drop"],
+        weight=min_snr,
         decay=plan["decay"],
         cbs=[SignedAttributes()] if "attributes" in plan["net"] else [],
     )
-    learn.fit(epochs, plan["lr"], cbs=[warm_linear(plan["lr"]), DataParallel(), resume])
+    use_muon(learn)
+    lr = np.array(plan["lr"])
+    learn.fit(epochs, lr, cbs=[warm_linear(lr), DataParallel(), resume])
     card = circumstances() | plan
     for kind in ("classes", "attributes"):
         if kind in plan["net"]:

@@ -37,6 +37,7 @@ class Record(Callback):
     "Keep what the network sees and is to answer, its gradients, and the losses."
 
     order = 950  # after DataParallel
+    keeps = ()  # what it saw is not part of a checkpoint
 
     def __init__(self):
         self.grads = []

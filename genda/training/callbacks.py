@@ -243,7 +243,7 @@ class KeepBest(Callback):
 
 # %% ../../nbs/6_workshop/2_training.ipynb #6f99f86f
 def warm_linear(
-    lr: float,  # the highest learning rate
+    lr: float,  # the highest learning rate, or an array of one for each group of weights
     warm: float = 0.05,  # share of the run in which it rises
 ) -> ParamScheduler:
     "A learning rate that rises shortly and falls in a line to zero."
@@ -253,7 +253,7 @@ def warm_linear(
 
 # %% ../../nbs/6_workshop/2_training.ipynb #5bc6bd81
 def warm_cosine(
-    lr: float,  # the highest learning rate
+    lr: float,  # the highest learning rate, or an array of one for each group of weights
     warm: float = 0.05,  # share of the run in which it rises
     end: float = 0.01,  # share of it that is left at the end
 ) -> ParamScheduler:
