@@ -31,7 +31,7 @@ PLAN = dict(
     n=32 * 40,
     n_valid=20,
     bs=32,
-    lr=1e-3,
+    lr=[2e-3, 1e-3],
     drop=0.1,
     decay=0.9,
 )
@@ -150,6 +150,7 @@ def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_
         job = subprocess.Popen([*launcher(), *words], cwd=tmp_path, env=ENV, stdout=out, stderr=out)
     while not re.search(r"Epoch 2/3 .*\[\d+/40", read(log)) and job.poll() is None:
         time.sleep(0.05)
+    assert job.poll() is None, read(log)
     kill_second(job)
     assert job.wait(timeout=100) != 0
     said = re.findall(r"genda train:.*\n", read(log))

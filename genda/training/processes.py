@@ -109,14 +109,14 @@ def broadcast(
     return data.numpy().tobytes()
 
 
-def _any(flag):
-    "Whether a flag is set in one of the processes."
+def _largest(number):
+    "The largest of the processes' whole numbers."
     if n_processes() == 1:
-        return flag
-    found = torch.tensor([int(flag)])
+        return number
+    found = torch.tensor([number])
     with _exchange():
         dist.all_reduce(found, dist.ReduceOp.MAX)
-    return bool(found)
+    return int(found)
 
 # %% ../../nbs/6_workshop/12_processes.ipynb #7c1d0a21
 def check_batch(
@@ -222,8 +222,6 @@ class SharedCheckpoint(Resume):
                 if content:
                     self.file.write_bytes(content)
                 super().before_fit()
-        if n_processes() > 1 and _in_main_thread():
-            self.old_end = signal.signal(signal.SIGTERM, self._interrupt)
 
     def before_train(self):
         self.whole = None
@@ -233,7 +231,7 @@ class SharedCheckpoint(Resume):
         if n_processes() > 1:
             self.whole = (random_state(self.dls.loaders), self.iter)
             try:
-                self.stopped = _any(self.stopped)
+                self.stopped = _largest(self.stopped or 0) or None
             except ProcessLost:
                 self.rescue()
                 raise
@@ -260,11 +258,6 @@ class SharedCheckpoint(Resume):
     def _interrupt(self, number, frame):
         if n_processes() == 1 or not self.stopped:  # a launcher repeats its signal
             super()._interrupt(number, frame)
-
-    def _release(self):
-        super()._release()
-        if signal.getsignal(signal.SIGTERM) == self._interrupt:
-            signal.signal(signal.SIGTERM, self.old_end or signal.SIG_DFL)
 
 # %% ../../nbs/6_workshop/12_processes.ipynb #7c1d0a29
 _meeting = []  # the store through which the launcher's processes found each other
