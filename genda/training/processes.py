@@ -245,6 +245,7 @@ class SharedCheckpoint(Resume):
             state, self.learn.iter = self.whole
             set_random_state(state, self.dls.loaders)
             self._save(self.epoch)
+        self._release()
 
     def _save(self, epoch):
         if rank() == 0:
