@@ -24,7 +24,7 @@ from genda.zoo import sample_card
 ENV = os.environ | dict(
     PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", GENDA_DATA="", PYTHONUNBUFFERED="1"
 )
-GENDA = [sys.executable, "-c", "import sys; from genda import main; sys.exit(main())"]
+GENDA = [sys.executable, "-c", "import sys; from genda.__main__ import main; sys.exit(main())"]
 
 
 def genda(*words, cwd):

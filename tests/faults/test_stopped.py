@@ -73,7 +73,7 @@ class Stop(importlib.abc.MetaPathFinder):
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Stop())
-from genda import main
+from genda.__main__ import main
 sys.argv[1:] = ["train", "--data", "optdigits"]
 sys.exit(main())
 """
@@ -93,7 +93,7 @@ def test_the_installed_command_is_the_one_that_can_be_stopped():
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"] == {"genda": "genda:main"}
+    assert project["scripts"] == {"genda": "genda.__main__:main"}
 
 
 @pytest.fixture
@@ -132,7 +132,12 @@ def press_ctrl_c(command, course, started):
 
 def test_ctrl_c_stops_a_lesson(course):
     run = [sys.executable, str(ROOT / "tools" / "run.py")]
-    genda = [sys.executable, "-c", "import sys, genda; sys.exit(genda.main())", "course"]
+    genda = [
+        sys.executable,
+        "-c",
+        "import sys; from genda.__main__ import main; sys.exit(main())",
+        "course",
+    ]
     lesson = "1_wait", "--budget", "smoke"
     for command in (
         [*run, "--root", str(course), "--apart", *lesson],
