@@ -114,12 +114,12 @@ def test_a_full_disk_is_not_the_mirrors_fault(server, home):
 
 
 def zeros(archive, size):
-    "Write a file of zeros into an archive, zipped or tarred, that is a thousand times smaller."
+    "Write a file of zeros into an archive, zipped or tarred, that is hundreds of times smaller."
     if archive.suffix == ".zip":
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
-            with z.open("a.png", "w") as f:
-                for _ in range(size // MB):
-                    f.write(bytes(MB))
+        packed = zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        with packed as z, z.open("a.png", "w") as f:
+            for _ in range(size // MB):
+                f.write(bytes(MB))
         return archive
     with tarfile.open(archive, "w:gz", compresslevel=1) as t:
         member = tarfile.TarInfo("a.png")
