@@ -153,7 +153,7 @@ def check_finite(
 
 # %% ../nbs/6_workshop/1_checks.ipynb #30db8f60
 _MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:4]
-_PART = re.compile(r"(.+)\.(\d+)\.([0-9a-f]{4})[0-9a-f]{4}\.part")
+_PART = re.compile(r"(.+)\.(\d{1,9})\.([0-9a-f]{4})[0-9a-f]{4}\.part")
 _DAY = 24 * 60 * 60  # seconds
 
 
@@ -169,12 +169,14 @@ def remove_orphans(
     name: str | None = None,  # only the halves of the file of this name; by default all
 ):
     "Remove the half files that killed processes left in a folder."
-    for path in Path(folder).iterdir():
-        found = _PART.fullmatch(path.name)
-        if not found or name not in (None, found[1]):
+    found = []
+    with suppress(OSError):  # a folder that cannot be listed
+        found = [(path, _PART.fullmatch(path.name)) for path in Path(folder).iterdir()]
+    for path, parts in found:
+        if not parts or name not in (None, parts[1]):
             continue
         with suppress(OSError):  # another process removes it, too
-            if _is_orphan(path, int(found[2]), found[3]):
+            if _is_orphan(path, int(parts[2]), parts[3]):
                 path.unlink()
 
 # %% ../nbs/6_workshop/1_checks.ipynb #75f2ca10

@@ -100,6 +100,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in WHOLE:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+        if item.path.parent.name == "faults":  # they fork from one process, which imports for all
+            item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 @pytest.fixture(scope="session")

@@ -221,7 +221,7 @@ def run(path, out=None):
         nb,
         timeout=None,
         kernel_name="python3",
-        extra_arguments=["--log-level=40"],
+        extra_arguments=["--log-level=50"],  # at 40 a kernel complains when it is told to end
         resources={"metadata": {"path": str(path.parent)}},
     )
     name = notebook_name(path, ROOT)

@@ -1,7 +1,6 @@
 "What the processes of the tests of faults do. Each function runs in a process of its own."
 
 import os
-import resource
 import signal
 from pathlib import Path
 
@@ -34,6 +33,8 @@ def long_training(*words):
 
 def limit_files(size):
     "A disk that has room for no file larger than this: writing more raises OSError."
+    import resource
+
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
@@ -46,6 +47,8 @@ def on_a_full_disk(size, function, *args):
 
 def limit_memory(more):
     "Allow this many bytes more than are in use: taking more raises MemoryError."
+    import resource
+
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     size = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (size, size))

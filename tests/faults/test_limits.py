@@ -90,14 +90,14 @@ def server():
 def test_a_download_without_an_end_is_given_up(server, tmp_path, monkeypatch, way, says):
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
-    for name, value in dict(tries=1, grace=0.5).items():
+    for name, value in dict(tries=1, timeout=2, grace=0.5).items():
         monkeypatch.setitem(NET, name, value)
     server.sent = 0
     url = f"http://127.0.0.1:{server.server_port}/{way}"
     start = time.monotonic()
     with pytest.raises(DataError, match=says):
         fetch([url], tmp_path / "file.gz", "0" * 32, most=3_000_000)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     assert server.sent < 20 * MB
     assert list(tmp_path.iterdir()) == []
 
@@ -114,13 +114,14 @@ def test_a_full_disk_is_not_the_mirrors_fault(server, home):
 
 
 def zeros(archive, size):
-    "Write a file of zeros into an archive, zipped or tarred, that is a thousand times smaller."
+    "Write a file of zeros into an archive, zipped or tarred, that is hundreds of times smaller."
     if archive.suffix == ".zip":
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as z, z.open("a.png", "w") as f:
+        packed = zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        with packed as z, z.open("a.png", "w") as f:
             for _ in range(size // MB):
                 f.write(bytes(MB))
         return archive
-    with tarfile.open(archive, "w:gz") as t:
+    with tarfile.open(archive, "w:gz", compresslevel=1) as t:
         member = tarfile.TarInfo("a.png")
         member.size = size
         t.addfile(member, Zeros(size))
@@ -141,7 +142,7 @@ class Zeros(io.RawIOBase):
 
 def npz(path, shape):
     "Write a file of arrays whose images are zeros and compressed."
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
         with z.open("x.npy", "w") as f:
             header = dict(descr="|u1", fortran_order=False, shape=shape)
             np.lib.format.write_array_header_1_0(f, header)
@@ -155,12 +156,12 @@ def npz(path, shape):
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.npz"])
 def test_an_archive_that_unpacks_to_much_more_is_refused(home, name):
     if name == "a.npz":
-        path = npz(home / name, (600, 1024, 1024, 1))
-        end = call(home, children.with_memory, 400 * MB, children.read_npz, path)
+        path = npz(home / name, (300, 1024, 1024, 1))
+        end = call(home, children.with_memory, 200 * MB, children.read_npz, path)
     else:
-        path = zeros(home / name, 600 * MB)
-        end = call(home, children.with_memory, 400 * MB, children.read_members, path)
-    assert path.stat().st_size < 2 * MB
+        path = zeros(home / name, 300 * MB)
+        end = call(home, children.with_memory, 200 * MB, children.read_members, path)
+    assert path.stat().st_size < 3 * MB
     one_line(end.out, "DataError", name, "unpack")
 
 
@@ -184,15 +185,15 @@ def test_a_compressed_set_that_is_a_bomb_is_refused(home, name):
     raw = data / "MNIST" / "raw"
     raw.mkdir(parents=True)
     if name == "mnist":
-        (raw / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(600 * MB), 1))
+        (raw / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(300 * MB), 1))
         (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8)))
     if name == "usps":
         packed = bz2.BZ2Compressor(1)
-        content = b"".join(packed.compress(b"1 1:0.5 " + b" " * MB) for _ in range(300))
+        content = b"".join(packed.compress(b"1 1:0.5 " + b" " * MB) for _ in range(40))
         (data / "usps.t.bz2").write_bytes(content + packed.flush())
     if name == "svhn":
-        mat(data / "test_32x32.mat", 200_000)
-    end = call(home, children.with_memory, 400 * MB, children.load_set, name, data)
+        mat(data / "test_32x32.mat", 100_000)
+    end = call(home, children.with_memory, 200 * MB, children.load_set, name, data)
     said = end.out.splitlines()[0]
     assert said.startswith("DataError"), end
     assert "unpack" in said
@@ -205,7 +206,7 @@ MEMO = b"\x80\x02Nr" + struct.pack("<I", 2**28) + b"."
 @pytest.mark.parametrize("content", [BYTEARRAY, MEMO], ids=["bytearray", "memo"])
 def test_a_pickle_that_asks_for_gigabytes_is_refused(home, content):
     assert len(content) < 15
-    end = call(home, children.with_memory, 400 * MB, children.unpickle, content)
+    end = call(home, children.with_memory, 200 * MB, children.unpickle, content)
     one_line(end.out, "UnpicklingError")
 
 
@@ -218,7 +219,7 @@ def copies(n):
 
 def test_a_pickle_that_copies_one_text_again_and_again_is_refused(home):
     assert len(plain_pickle(copies(2))) == 2
-    end = call(home, children.with_memory, 400 * MB, children.unpickle, copies(1000))
+    end = call(home, children.with_memory, 200 * MB, children.unpickle, copies(1000))
     one_line(end.out, "UnpicklingError", "copies")
 
 
@@ -228,7 +229,7 @@ def test_labels_that_hold_themselves_many_times_are_refused(home):
         labels = [labels] * 10
     batch = dict(data=np.zeros((10, 3072), np.uint8), labels=labels)
     (home / "one").write_bytes(pickle.dumps(batch, 2))
-    end = call(home, children.with_memory, 400 * MB, children.batch_of, home)
+    end = call(home, children.with_memory, 200 * MB, children.batch_of, home)
     one_line(end.out, "ValueError", "one", "labels")
     batch["labels"] = list(range(10))
     (home / "one").write_bytes(pickle.dumps(batch, 2))
@@ -284,6 +285,6 @@ def test_a_picture_of_too_many_pixels_is_refused(home):
     png = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", row) + chunk(b"IEND", b"")
     (home / "a.png").write_bytes(png)
     assert len(png) < MB
-    end = call(home, children.with_memory, 400 * MB, children.picture, home / "a.png")
+    end = call(home, children.with_memory, 200 * MB, children.picture, home / "a.png")
     one_line(end.out, "ValueError", "pixels")
     assert side**2 > downloads.PIXELS
