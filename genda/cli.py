@@ -596,9 +596,14 @@ def _run(f, options):
         return 1, _message(e)
 
 # %% ../nbs/6_workshop/10_command.ipynb #b24de629
+def _several():
+    "Whether a launcher started more than one process."
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
 def _together(f):
     "`f` in one of the processes that a launcher started, or `f` itself where there is one."
-    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+    if not _several():
         return f
 
     def call(**options):
@@ -612,7 +617,7 @@ def _together(f):
 
 def _silent():
     "Whether another process has reported an error before this one."
-    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+    if not _several():
         return False
     from genda.training.processes import first_to_report
 
@@ -635,5 +640,8 @@ def main(
         warnings.showwarning = show
         code, error = _run(_together(COMMANDS[name][0]), options)
     if error and not _silent():
-        print(f"genda {name}: {error}", file=sys.stderr)
+        print(f"genda {name}: {error}", file=sys.stderr, flush=True)
+    if code and _several():
+        sys.stdout.flush()
+        os._exit(code)  # tidying up would wait for a process that is lost
     return code
