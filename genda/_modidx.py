@@ -203,6 +203,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'genda.cli._planned': ('6_workshop/command.html#_planned', 'genda/cli.py'),
                            'genda.cli._run': ('6_workshop/command.html#_run', 'genda/cli.py'),
                            'genda.cli._says_how_to_go_on': ('6_workshop/command.html#_says_how_to_go_on', 'genda/cli.py'),
+                           'genda.cli._several': ('6_workshop/command.html#_several', 'genda/cli.py'),
                            'genda.cli._silent': ('6_workshop/command.html#_silent', 'genda/cli.py'),
                            'genda.cli._together': ('6_workshop/command.html#_together', 'genda/cli.py'),
                            'genda.cli._word': ('6_workshop/command.html#_word', 'genda/cli.py'),

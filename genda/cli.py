@@ -706,9 +706,14 @@ def _ends_in_order():
                 signal.signal(number, old[number])
 
 
+def _several():
+    "Whether a launcher started more than one process."
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
 def _together(f):
     "`f` in one of the processes that a launcher started, or `f` itself where there is one."
-    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+    if not _several():
         return f
 
     def call(**options):
@@ -722,7 +727,7 @@ def _together(f):
 
 def _silent():
     "Whether another process has reported an error before this one."
-    if int(os.environ.get("WORLD_SIZE") or 1) < 2:
+    if not _several():
         return False
     from genda.training.processes import first_to_report
 
@@ -745,5 +750,8 @@ def main(
         warnings.showwarning = show
         code, error = _run(_together(COMMANDS[name][0]), options)
     if error and not _silent():
-        print(f"genda {name}: {error}", file=sys.stderr)
+        print(f"genda {name}: {error}", file=sys.stderr, flush=True)
+    if code and _several():
+        sys.stdout.flush()
+        os._exit(code)  # tidying up would wait for a process that is lost
     return code

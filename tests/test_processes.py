@@ -27,8 +27,8 @@ PLAN = dict(
     seed=3,
     net=dict(name="unet", in_channels=1, channels=[8, 16], layers=1, fold=2, classes=10),
     process=dict(T=100, schedule="cosine"),
-    images=32 * 40 * 3,
-    n=32 * 40,
+    images=2 * 32 * 30,
+    n=32 * 30,
     n_valid=20,
     bs=32,
     lr=[2e-3, 1e-3],
@@ -148,8 +148,8 @@ def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_
     log = tmp_path / "log"
     with log.open("w") as out:
         job = subprocess.Popen([*launcher(), *words], cwd=tmp_path, env=ENV, stdout=out, stderr=out)
-    while not re.search(r"Epoch 2/3 .*\[([2-9]|\d\d)/40", read(log)) and job.poll() is None:
-        time.sleep(0.05)
+    while not re.search(r"Epoch 1/2 [^\r]*\[([3-9]|\d\d)/30", read(log)) and job.poll() is None:
+        time.sleep(0.1)
     assert job.poll() is None, read(log)
     kill_second(job)
     assert job.wait(timeout=100) != 0
@@ -163,17 +163,17 @@ def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_
         "train.json",
     ]
     stopped = load_state(tmp_path / "run" / "checkpoint.safetensors")
-    assert stopped["epoch"] == 1, "written when the process was lost, in the second epoch"
+    assert stopped["epoch"] == 0 and stopped["iter"] >= 2, "written when the process was lost"
     cli.train(resume=tmp_path / "run")
     cli.train(resume=tmp_path / "whole")
     out = capfd.readouterr().out
-    assert f"going on after batch {stopped['iter'] + 1} of 40" in out
+    assert f"going on after batch {stopped['iter'] + 1} of 30" in out
     ended, whole = (
         load_state(tmp_path / name / "checkpoint.safetensors") for name in ("run", "whole")
     )
     for state in (ended, whole):
         state["losses"] = torch.stack(state["callbacks"]["recorder.losses"])
-    assert len(ended["losses"]) == 120
+    assert len(ended["losses"]) == 60
     assert torch.allclose(ended["losses"], whole["losses"], rtol=0.02)
     assert not torch.equal(ended["losses"], whole["losses"]), "these were not two processes"
 
