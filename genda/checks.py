@@ -30,17 +30,19 @@ def lookup(
 def check_whole(
     name: str,  # what the number is called, for the message: 'bs', 'steps'
     value,  # a whole number of Python, NumPy or PyTorch; anything else raises ValueError
-    low: int = 1,  # the least that will do
+    low: int | None = 1,  # the least that will do; None: any, for a caller that says more of it
     top: int | None = None,  # the most that will do, by default any
 ) -> int:  # `value` itself
     "A whole number in its range, or an error that says what was given and what would do."
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if isinstance(value, Tensor):
         whole = value.ndim == 0 and not value.is_floating_point() and value.dtype != torch.bool
-    if whole and low <= value and (top is None or value <= top):
+    fits = whole and (low is None or low <= value) and (top is None or value <= top)
+    if fits:
         return value
-    reach = f"from {low} on" if top is None else f"from {low} to {top:,}"
-    raise ValueError(f"{name}={value!r}: a whole number {reach} is wanted")
+    start = "" if low is None else f" from {low}"
+    reach = f"{start} to {top:,}" if top is not None else start and f"{start} on"
+    raise ValueError(f"{name}={value!r}: a whole number{reach} is wanted")
 
 # %% ../nbs/6_workshop/1_checks.ipynb #ccfa536c
 def check_images(

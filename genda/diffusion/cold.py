@@ -18,7 +18,7 @@ from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..checks import lookup
+from ..checks import check_whole, lookup
 from .ddpm import Frame, diffusion_learner
 from ..evaluation.metrics import moments
 from ..training.callbacks import warm_linear
@@ -228,8 +228,8 @@ def cold(
 ):  # Frames (t, xt, x0) from t = start to t = 0
     "Cold sampling, frame by frame."
     lookup("algorithm", algorithm, {1: 1, 2: 2})
-    start = process.T if start is None else start
-    steps = start if steps is None else steps
+    start = process.T if start is None else check_whole("start", start, None)
+    steps = start if steps is None else check_whole("steps", steps, None)
     if not 1 <= steps <= start <= process.T:
         raise ValueError(
             f"{steps} steps from t = {start}: 1 <= steps <= start <= {process.T} is wanted"

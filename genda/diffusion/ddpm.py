@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..checks import lookup
+from ..checks import check_whole, lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion
 from ..training.callbacks import EMA, Precision, keep_memory
@@ -206,7 +206,7 @@ def ddpm(
     generator=None,  # a torch.Generator for that noise
 ):  # Frames (t, xt, x0) from t = T to t = 0
     "Ancestral sampling, frame by frame."
-    steps = process.T if steps is None else steps
+    steps = process.T if steps is None else check_whole("steps", steps, None)
     if not 1 <= steps <= process.T:
         raise ValueError(f"steps={steps}: a process of T={process.T} is sampled in 1 to T steps")
     times = torch.linspace(process.T, 0, steps + 1).round().int().tolist()
@@ -259,7 +259,12 @@ def generate(
     **kwargs,  # handed to the sampler: steps, variance, ...
 ) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images drawn batch by batch."
+    if y is None:
+        check_whole("n", n)
+    elif n not in (None, len(y)):
+        raise ValueError(f"n={n}, but there are {len(y)} conditions: say one of the two")
     n = n if y is None else len(y)
+    check_whole("bs", bs)
     gen = torch.Generator().manual_seed(seed)
     device = next(denoise.model.parameters(), torch.zeros(1)).device
 

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..checks import lookup
+from ..checks import check_whole, lookup
 from .ddpm import Frame, ddpm
 from .process import GaussianDiffusion
 
@@ -45,6 +45,7 @@ def step_times(
     T = process.T
     spread = lookup("spacing", spacing, SPACINGS)
     if times is None:
+        check_whole("steps", steps, None)
         if not 1 <= steps <= T:
             raise ValueError(f"steps={steps}: a trajectory over {T} steps takes 1 to {T} of them")
         return [*spread(T, steps).int().tolist(), 0]

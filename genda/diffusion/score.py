@@ -14,6 +14,7 @@ import torch
 from fastai.learner import Learner
 from torch import Tensor, nn
 
+from ..checks import check_whole
 from .ddpm import Frame, diffusion_learner
 from .process import GaussianDiffusion
 from .samplers import SAMPLERS, step_times
@@ -90,6 +91,7 @@ def langevin(
     generator=None,  # a torch.Generator for all noise
 ):  # Frames (t, xt, x0), one per evaluation of `denoise`
     "Annealed Langevin sampling, one Frame at a time."
+    check_whole("steps_each", steps_each, None)
     if steps_each < 1 or snr <= 0:
         raise ValueError(
             f"steps_each={steps_each}, snr={snr}: "
@@ -147,6 +149,7 @@ def predictor_corrector(
     generator=None,  # a torch.Generator for all noise
 ):  # Frames (t, xt, x0), one per evaluation of `denoise`
     "Predictor-corrector sampling, one Frame at a time."
+    check_whole("corrections", corrections, 0)
     times = step_times(process, steps, times, spacing)
     xt = xT
     for t, s in itertools.pairwise(times):
@@ -258,6 +261,7 @@ def log_density(
     "The model's log density, at the lowest noise t = 1, by the probability flow."
     if getattr(denoise, "clip", False):
         raise ValueError("a clipped x0 prediction has no density: denoiser(..., clip=False)")
+    check_whole("steps", steps, None)
     if not 1 <= steps <= process.T:
         raise ValueError(f"steps={steps}: a process of {process.T} steps takes 1 to {process.T}")
     change = 0.0
