@@ -684,7 +684,8 @@ def main(
         print(f"genda {name}: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
+        for kind in (DeprecationWarning, FutureWarning):  # of libraries, for those who write them
+            warnings.simplefilter("ignore", kind)
         warnings.showwarning = show
         code, error = _run(COMMANDS[name][0], options)
     if error:
