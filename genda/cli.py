@@ -109,11 +109,10 @@ SIDES = {".png": 10**8, ".jpg": 65_500, ".gif": 16_383, ".webp": 16_383}  # the 
 
 def _check_options(label, n, guidance, seed, ncols, zoom):
     "ValueError for numbers that make no sense."
-    if guidance and (label is None or not abs(guidance) <= 1000):
-        raise ValueError(
-            f"--guidance {guidance}: a number from -1000 to 1000, and a --label to guide to, "
-            "are wanted"
-        )
+    if guidance and label is None:
+        raise ValueError(f"--guidance {guidance}: a number, and a --label to guide to, are wanted")
+    if guidance and not abs(guidance) <= 1000:
+        raise ValueError(f"--guidance {guidance}: a number from -1000 to 1000 is wanted")
     if min(1 if n is None else n, ncols, zoom) < 1 or not 0 <= seed < 2**63:
         raise ValueError("--n, --ncols and --zoom are at least 1, --seed is 0 to 2**63 - 1")
     if (n or 1) > MOST_IMAGES:

@@ -14,6 +14,7 @@ from PIL import Image
 from genda.cli import COMMANDS, conditions, main, network, sample
 from genda.models.unet import make_net
 from genda.training.checkpoints import save_weights
+from genda.zoo import check_net
 
 NET = dict(name="unet", in_channels=1, channels=[8, 16], layers=1, fold=2, classes=10)
 PLAN = dict(
@@ -265,6 +266,13 @@ def test_a_plan_that_was_edited_is_one_line(run, folder, name):
     refused(run("train", "--resume", str(place)), 1, "train.json is damaged", name)
     assert (place / "train.json").read_bytes() == content
     assert len(list(place.iterdir())) == 1
+
+
+def test_networks_that_somebody_trained_have_room():
+    for net in (NET, dict(channels=[128, 256, 512, 512], layers=3, groups=32), dict(layers=[1, 2])):
+        check_net(net)
+    with pytest.raises(ValueError, match=r"groups=0.5: a whole number from 1 to 4,096"):
+        check_net(NET | dict(groups=0.5))
 
 
 def test_a_name_wins_over_a_folder_and_says_so(folder, monkeypatch):

@@ -3,6 +3,7 @@
 import tarfile
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from genda.cli import main
 from genda.data.archives import members, read_classes
 from genda.data.clevr import scenes
 from genda.data.domains import domain_dls
-from genda.data.downloads import DataError, class_names, read_folder
-from genda.data.registry import SETS, catalog, dls, find_set, load, load_raw, register
+from genda.data.downloads import DataError, class_names, folder_files, read_folder
+from genda.data.registry import SETS, as_folder, catalog, dls, find_set, load, load_raw, register
 from genda.data.splits import BatchDL
 from genda.diffusion.ddpm import ddpm, denoiser, generate
 from genda.diffusion.process import GaussianDiffusion
@@ -72,6 +73,7 @@ def test_class_folders_that_are_links_are_classes(own, tmp_path):
     ours, theirs = levels(own)
     assert ours == theirs and len(ours) == 8
     assert {ours[200], ours[220]} == {"birds", "cats"}
+    assert len(folder_files(own)) == 8
 
 
 def test_a_folder_that_is_a_link_is_read(own, tmp_path):
@@ -202,6 +204,8 @@ def test_a_path_is_written_as_one(project):
         assert find_set("mnist") is SETS["mnist"]
     assert find_set("./mnist").names == ["a"]
     assert find_set(project / "mnist").names == ["a"]
+    assert as_folder("mnist5k", SETS) is None
+    assert as_folder("./mnist", SETS) == Path("mnist")
     for name in ("", "  ", "a\0b"):
         with pytest.raises(ValueError, match="unknown data set"):
             load(name)
@@ -241,7 +245,7 @@ def test_a_batch_size_is_a_whole_number(bs):
 def test_steps_are_a_whole_number(name, steps):
     process = GaussianDiffusion.vp(20)
     with pytest.raises(ValueError, match="steps="):
-        next(SAMPLERS[name](lambda xt, t: xt, process, process.prior((1, 1, 4, 4)), steps))
+        next(SAMPLERS[name](lambda xt, t: xt, process, process.prior((1, 1, 4, 4)), steps=steps))
 
 
 def test_images_and_conditions_are_of_one_number():
