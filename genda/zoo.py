@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ENTRIES', 'MANY', 'FEWER', 'SHARED', 'SHARED_SMOKE', 'SHARED_LARGE', 'RECIPES', 'MNISTM_PROCESS', 'entry',
-           'evaluator_figures', 'load_model', 'SignedAttributes', 'conditional_net', 'untrained', 'Drawing',
-           'sample_card', 'Recipe', 'train', 'digit_figures', 'face_figures', 'shape_figures', 'figures_of', 'zoo',
-           'recheck', 'build']
+           'evaluator_figures', 'load_model', 'SignedAttributes', 'conditional_net', 'check_net', 'untrained',
+           'Drawing', 'sample_card', 'Recipe', 'train', 'digit_figures', 'face_figures', 'shape_figures', 'figures_of',
+           'zoo', 'recheck', 'build']
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #af9d0586
 import inspect
@@ -25,14 +25,14 @@ from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
 from torch import Tensor, nn
 
-from .checks import lookup
+from .checks import check_whole, lookup
 from .data.clevr import NAMES, condition_lists
 from .data.faces import ATTRIBUTES, credit, draw_attributes, draw_faces
 from .data.registry import catalog, dls, load, load_raw, ready
 from .data.splits import to_signed
 from .diffusion.ddpm import denoiser, diffusion_learner, generate
 from .diffusion.guidance import cfg, conditional_accuracy
-from .diffusion.process import GaussianDiffusion
+from .diffusion.process import GaussianDiffusion, predictions
 from .diffusion.samplers import SAMPLERS
 from .diffusion.score import ScoreNet, sigma2
 from .evaluation.evaluators import KINDS, NETS, PLAIN, Evaluator
@@ -137,7 +137,7 @@ def load_model(
     try:
         model = e.net(card)
         model.load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as err:
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as err:
         reason = f"{type(err).__name__}: {' '.join(str(err).split())[:200]}"
         raise ValueError(
             f"the weights {name!r} do not fit the network that their card describes ({reason}): "
@@ -167,16 +167,69 @@ def conditional_net(
     return net
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #75da7d7a
+_MOST = dict(  # what a card may ask for: enough for every network that somebody trained
+    layers=32,
+    mid=32,
+    channels=4096,
+    in_channels=64,
+    classes=100_000,
+    attributes=100_000,
+    emb=65_536,
+    groups=4096,
+    fold=64,
+    kernel=63,
+)
+
+
+def check_net(
+    net: dict,  # what `conditional_net` is to be called with; ValueError names what is too much
+):
+    "Refuse a network that no machine could hold, before it is built."
+    for name, top in _MOST.items():
+        value = net.get(name) or 1
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        check_whole(len(numbers), f"entries of {name}", 1, 16)
+        for number in numbers:
+            check_whole(name, number, top=top)
+    if net.get("linear") and not net.get("attributes"):
+        raise ValueError("linear=True embeds attributes, and the network has none")
+    channels = net.get("channels")
+    if isinstance(channels, (list, tuple)):
+        layers = net.get("layers") or 1
+        most = max(layers) if isinstance(layers, (list, tuple)) else layers
+        check_whole(most * sum(c * c for c in channels), "channels squared times layers", 1, 10**7)
+
+
 def untrained(
-    card: dict,  # of a generator
+    card: dict,  # of a generator; ValueError where its network is too large
 ) -> nn.Module:
     "The untrained network that a generator's card describes."
+    check_net(card["net"])
     net = conditional_net(**card["net"])
     if card["predict"] == "score":
         return ScoreNet(net, GaussianDiffusion.from_config(card["process"]))
     return net
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #0d3ff9f5
+def _check_card(card):
+    "ValueError where a generator's card cannot be drawn by."
+    lookup("prediction", card["predict"], predictions)
+    check_whole(card.get("size", 28), "size", 1, 4096)
+    check_whole(card["process"].get("T"), "T", 1, 100_000)
+    for kind in ("classes", "attributes"):
+        names = card.get(kind)
+        if names is not None and len(names) != card["net"].get(kind):
+            raise ValueError(f"{len(names)} {kind} are named, the network has another number")
+    how = dict(card.get("sampler", dict(name="ddim", steps=20)))
+    takes = inspect.signature(lookup("sampler", how.pop("name"), SAMPLERS)).parameters
+    check_whole(how.get("steps", 1), "steps", 1, card["process"].get("T"))
+    for name, value in how.items():
+        fits = isinstance(value, (int, float)) and abs(value) <= 1000
+        fits = fits or (name in ("spacing", "variance") and isinstance(value, str))
+        if name not in (*takes, "w") or not fits:
+            raise ValueError(f"the sampler's {name}={value!r} is none that can be followed")
+
+
 class Drawing:
     "What a generator's card says about drawing: process, shape, condition, sampler."
 
@@ -188,6 +241,7 @@ class Drawing:
         if "process" not in card:
             name = card.get("name", "this network")
             raise ValueError(f"{name!r} is an evaluator and draws nothing: zoo() lists what does")
+        _check_card(card)
         size = card.get("size", 28)
         self.card = card
         self.model = model.to(memory_format=torch.channels_last)
@@ -236,7 +290,7 @@ class Drawing:
         sampler = sampler or usual
         draw = lookup("sampler", sampler, SAMPLERS)
         if sampler != usual:
-            on_card = dict(steps=on_card["steps"])
+            on_card = {name: v for name, v in on_card.items() if name == "steps"}
         takes = inspect.signature(draw).parameters
         for name in options:
             if name not in takes:

@@ -76,12 +76,12 @@ def weights(learn):
     return torch.cat([p.detach().flatten() for p in learn.model.parameters()])
 
 
-@pytest.mark.parametrize("stop", [8, 13])
+@pytest.mark.parametrize("stop", [11, 13])
 @pytest.mark.parametrize(
     "make",
     [
         lambda: SaveModelCallback("error", fname="best"),
-        lambda: EarlyStoppingCallback("error", patience=2),
+        lambda: EarlyStoppingCallback("error", patience=3),
         lambda: ReduceLROnPlateau("error", patience=2),
     ],
     ids=["save", "early", "plateau"],

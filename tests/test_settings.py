@@ -132,3 +132,64 @@ def test_an_animation_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match=r"one of [.]webp, [.]gif"):
         animate(frames, path=Path(tmp_path, "film.mov"))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+def test_a_byte_order_mark_and_a_percent_sign_are_no_harm(project, encoding):
+    text = INI.format(5).replace("data = data", "data = 100%/d%s")
+    (project / "settings.ini").write_text(text, encoding=encoding)
+    assert settings().seed == 5
+    assert settings().data == project / "100%" / "d%s"
+
+
+BROKEN = {
+    "not UTF-8": (INI.format(1).encode() + b"owner = Andr\xe9\n", "can't decode"),
+    "UTF-16": (INI.format(1).encode("utf-16"), "can't decode"),
+    "no values": (b"[genda]\ndata\n", "no settings file"),
+    "twice": (INI.format(1).encode() + b"seed = 2\n", "already exists"),
+    "before": (b"data = data\n" + INI.format(1).encode(), "no section headers"),
+    "empty": (b"[genda]\n", "lacks data, models, results, seed, budget"),
+    "no seed": (INI.format(1).replace("seed", "sead").encode(), "lacks seed"),
+    "seed x": (INI.format("x").encode(), "seed='x': a whole number from 0"),
+    "seed 1.5": (INI.format("1.5").encode(), "seed=1.5"),
+    "seed -1": (INI.format("-1").encode(), "seed=-1"),
+    "budget": (INI.format(1).replace("lesson", "huge").encode(), "unknown budget 'huge'"),
+    "budgets": (INI.format(1).replace("lesson", "[1]").encode(), "unknown budget '[1]'"),
+    "no folder": (INI.format(1).replace("= data", "=").encode(), "names no folder: it is empty"),
+    "nobody": (INI.format(1).replace("= data", "= ~nobody9/x").encode(), "names no folder"),
+    "nested": (INI.format("(" * 5000).encode(), "seed="),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_line(project, name):
+    content, says = BROKEN[name]
+    (project / "settings.ini").write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        settings()
+    assert says in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00\x01 what is this",
+        b"[caf\xe9]\n",
+        b"# our [genda] is elsewhere\n[[[\n",
+        b"key = [genda]\n",
+        b"",
+    ],
+)
+def test_a_file_of_somebody_else_is_passed_by(project, monkeypatch, content):
+    below = project / "theirs" / "mine"
+    below.mkdir(parents=True)
+    (project / "theirs" / "settings.ini").write_bytes(content)
+    monkeypatch.chdir(below)
+    assert settings().seed == 1 and settings().root == project
+
+
+def test_folders_of_the_environment_exist_by_name(project, monkeypatch):
+    monkeypatch.setenv("GENDA_DATA", "~nobody9/x")
+    with pytest.raises(ValueError, match="GENDA_DATA = '~nobody9/x' names no folder"):
+        settings()

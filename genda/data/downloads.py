@@ -357,7 +357,7 @@ def folder_files(
 # %% ../../nbs/5_data/2_downloads.ipynb #0507d340
 @lru_cache(maxsize=2)
 def _scan(files, size):
-    "Images (path, pixels, grey?) and the names of files that are none; `files` as in `_stamped`."
+    "Images (path, pixels, grey?), and files that are none with the reason; `files`: `_stamped`."
     good = []
     bad = []
     for path, _changed, _bytes in files:
@@ -365,7 +365,7 @@ def _scan(files, size):
             good.append((path, *open_image(path, size)))
         except Exception as error:
             ours = type(error) is ValueError and str(error).startswith("more than")
-            bad.append(f"{path.name} ({error if ours else type(error).__name__})")
+            bad.append((path.name, str(error) if ours else type(error).__name__))
     return good, bad
 
 
@@ -378,21 +378,29 @@ def _stamped(folder):
     return tuple(stamped)
 
 
+def _by_reason(files):
+    "Ten files at most of each reason, and the reason once."
+    for reason in dict.fromkeys(why for _, why in files):
+        names = [name for name, why in files if why == reason]
+        dots = " ..." if len(names) > 10 else ""
+        yield f"{', '.join(names[:10])}{dots} ({reason})"
+
+
 def _images_of(folder, size, bad):
-    "The images of a folder as `_scan` gives them; a warning or DataError for files that are none."
+    "The images of a folder as `_scan` gives them, and a text on files that are none; or DataError."
     files = _stamped(folder)
     good, no = _scan(files, size)
+    text = None
     if no:
-        named = ", ".join(no[:10]) + (" ..." if len(no) > 10 else "")
         text = (
-            f"{len(no)} of {len(files)} files in {folder} are no images that can be read: {named}"
+            f"{len(no)} of {len(files)} files in {folder} are no images that can be read: "
+            + "; ".join(_by_reason(no))
         )
         if bad == "raise" or not good:
             raise DataError(text)
-        warnings.warn(f"{text}; skipped", stacklevel=3)
     if not good:
         raise DataError(f"{folder} holds no images")
-    return good
+    return good, text
 
 # %% ../../nbs/5_data/2_downloads.ipynb #37d87c8d
 def _class_of(path, folder):
@@ -425,7 +433,8 @@ def read_folder(
     folder = Path(folder)
     names = class_names(folder)
     lookup("answer to bad files", bad, dict.fromkeys(("skip", "raise")))
-    paths, images, greys = zip(*_images_of(folder, size, bad))
+    found, skipped = _images_of(folder, size, bad)
+    paths, images, greys = zip(*found)
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         smallest, largest = min(shapes)[:2], max(shapes)[:2]
@@ -434,6 +443,8 @@ def read_folder(
         )
     kinds = [_class_of(path, folder) for path in paths]
     _check_classes(folder, names, paths, set(kinds))
+    if skipped:
+        warnings.warn(f"{skipped}; skipped", stacklevel=2)
     x = np.stack(images)
     if all(greys):
         x = x[..., :1]

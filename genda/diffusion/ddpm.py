@@ -281,6 +281,8 @@ def generate(
     **kwargs,  # handed to the sampler: steps, variance, ...
 ) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images drawn batch by batch."
+    if y is not None and n not in (None, len(y)):
+        raise ValueError(f"n={n}, but there are {len(y)} conditions: say one of the two")
     n = check_whole(n if y is None else len(y), "n", 1)
     check_whole(bs, "bs", 1)
     gen = torch.Generator().manual_seed(check_whole(seed, "seed", 0, 2**63 - 1))
