@@ -190,7 +190,7 @@ def check_net(
         numbers = value if isinstance(value, (list, tuple)) else [value]
         check_whole(len(numbers), f"entries of {name}", 1, 16)
         for number in numbers:
-            check_whole(name, number, top=top)
+            check_whole(number, name, 1, top)
     if net.get("linear") and not net.get("attributes"):
         raise ValueError("linear=True embeds attributes, and the network has none")
     channels = net.get("channels")
