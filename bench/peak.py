@@ -82,7 +82,7 @@ def measure(side=1536, bs=64, repeats=8, steps=30):
     found["peak"] = max(found["gflop_per_second"].values())
     print("  " + ", ".join(f"{k} {v:.0f} GFLOP/s" for k, v in found["gflop_per_second"].items()))
     yield dict(found)
-    for name in ("fast", "lesson"):
+    for name in ("fast", "before"):
         rate = step_rate(speedrun.RECIPES[name], steps)
         share = rate["gflop_per_second"] / found["peak"]
         print(

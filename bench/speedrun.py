@@ -43,8 +43,8 @@ def muon_flops(params):
     return total
 
 
-def lesson(net):
-    "The optimiser of the lessons."
+def adamw(net):
+    "AdamW for all weights."
     return torch.optim.AdamW(net.parameters(), 5e-3, betas=(0.9, 0.99), fused=True), 0
 
 
@@ -57,12 +57,13 @@ def muon(net):
 
 Recipe = namedtuple("Recipe", "channels emb bs optimiser steps weight drop")
 RECIPES = {
-    "lesson": Recipe((48, 96), 192, 48, lesson, uniform_steps, None, 0.05),
+    # what the lessons trained with before the search
+    "before": Recipe((48, 96), 192, 48, adamw, uniform_steps, None, 0.05),
     "fast": Recipe((16, 64), 256, 32, muon, logit_normal_steps, min_snr, 0.0),
 }
 # The fast recipe, each time without one of its parts.
 FAST = RECIPES["fast"]
-RECIPES["fast, AdamW"] = FAST._replace(optimiser=lesson)
+RECIPES["fast, AdamW"] = FAST._replace(optimiser=adamw)
 RECIPES["fast, wide"] = FAST._replace(channels=(48, 96))
 RECIPES["fast, uniform steps"] = FAST._replace(steps=uniform_steps)
 RECIPES["fast, no weight"] = FAST._replace(weight=None)
