@@ -198,16 +198,14 @@ class _Plain(pickle.Unpickler):
 
 # %% ../../nbs/5_data/3_archives.ipynb #813eda1d
 _INSTRUCTIONS = 10**6  # of a pickle, at most; a file of CIFAR has a third of that
-_REFUSED = ("BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER", "EXT1", "EXT2", "EXT4")
 _PLACES = ("PUT", "BINPUT", "LONG_BINPUT")  # what names a row of the table of remembered things
 
 
 def _check_instructions(content):
-    "UnpicklingError where an instruction of a pickle takes memory on its own word."
+    "UnpicklingError or ValueError where an instruction of a pickle asks for more than is there."
     for count, (instruction, argument, _) in enumerate(pickletools.genops(content)):
-        name = instruction.name
-        if name in _REFUSED or (name in _PLACES and argument > len(content)):
-            raise pickle.UnpicklingError(f"an instruction that data has no use for ({name})")
+        if instruction.name in _PLACES and argument > len(content):
+            raise pickle.UnpicklingError(f"it asks for row {argument:,} of a table")
         if count > _INSTRUCTIONS:
             raise pickle.UnpicklingError(f"more than {_INSTRUCTIONS:,} instructions")
 

@@ -115,7 +115,7 @@ def save_at_once(written, done):
     "Save other weights under the same name while `save_slowly` pauses."
     from genda.training.checkpoints import save_weights
 
-    written.wait(20)
+    written.wait(600)
     save_weights(network(2.0), "net", dict(value=2))
     done.set()
 
@@ -161,7 +161,7 @@ def resume_alone(held, end):
 
     def wait():
         held.set()
-        end.wait(60)
+        end.wait(600)
 
     with learn.no_bar(), learn.no_logging():
         learn.fit(1, cbs=[*callbacks, each_batch(wait)])
@@ -169,7 +169,7 @@ def resume_alone(held, end):
 
 def resume_too(held, end):
     "The same training in the same folder, while that of `resume_alone` runs."
-    held.wait(60)
+    held.wait(600)
     learn, callbacks = learner()
     try:
         with learn.no_bar(), learn.no_logging():

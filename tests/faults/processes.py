@@ -38,7 +38,7 @@ def _life(folder, name, barrier, function, args):
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     if barrier:
-        barrier.wait(60)
+        barrier.wait(600)
     try:
         code = function(*args) or 0
     except Exception:
@@ -65,7 +65,7 @@ class Process:
     def signal(self, number):
         os.kill(self.process.pid, number)
 
-    def end(self, timeout=120):
+    def end(self, timeout=600):
         "Wait for its end: how it was."
         self.process.join(timeout)
         assert self.process.exitcode is not None, "it goes on for ever"

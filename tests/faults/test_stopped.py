@@ -24,7 +24,7 @@ LONG = "train", "--data", "optdigits"
 
 def wait_for(path, process):
     "Wait until a file is there."
-    for _ in range(1200):
+    for _ in range(12_000):
         if path.exists():
             return
         assert process.exitcode is None, "it ended before"
@@ -102,7 +102,7 @@ def course(tmp_path):
     (tmp_path / "settings.ini").write_text(INI)
     folder = tmp_path / "nbs" / "1_start"
     folder.mkdir(parents=True)
-    source = "import pathlib, time\npathlib.Path('runs').touch()\ntime.sleep(60)"
+    source = "import pathlib, time\npathlib.Path('runs').touch()\ntime.sleep(600)"
     cell = dict(cell_type="code", id="a", metadata={}, outputs=[], execution_count=None)
     notebook = dict(cells=[cell | dict(source=source)], metadata={}, nbformat=4, nbformat_minor=5)
     (folder / "1_wait.ipynb").write_text(json.dumps(notebook))
@@ -121,12 +121,12 @@ def press_ctrl_c(command, course, started):
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    for _ in range(1200):
+    for _ in range(12_000):
         if started.exists() or job.poll() is not None:
             break
         time.sleep(0.05)
     os.killpg(job.pid, signal.SIGINT)
-    out, err = job.communicate(timeout=60)
+    out, err = job.communicate(timeout=600)
     return job.returncode, out, err
 
 
