@@ -13,7 +13,11 @@ from genda.evaluation.metrics import (
     inception_features,
     inception_score,
     kid,
+    memorised,
+    mmd2,
     moments,
+    nearest,
+    prdc,
 )
 from genda.training.checkpoints import save_weights
 
@@ -111,3 +115,81 @@ def test_inception_without_network_or_library():
         pytest.raises(RuntimeError, match="pip install torch-fidelity"),
     ):
         inception_features()
+
+
+@pytest.mark.parametrize("kind", ["tensor", "no batch", "an empty batch"])
+def test_nothing_has_no_score(images, kind):
+    def nothing():
+        empty = torch.zeros(0, 1, 3, 3)
+        return {"tensor": empty, "no batch": iter([]), "an empty batch": iter([empty])}[kind]
+
+    for measure in (frechet_distance, kid, prdc):
+        for fake, real in ((nothing(), images), (images, nothing())):
+            with pytest.raises(ValueError, match="image"):
+                measure(fake, real, flat)
+    with pytest.raises(ValueError, match="no images"):
+        inception_score(nothing(), flat)
+    with pytest.raises(ValueError, match="train holds no images"):
+        nearest(images, nothing())
+    with pytest.raises(ValueError, match="x holds no images"):
+        nearest(nothing(), images)
+    for name in ("fake", "held", "train"):
+        given = dict(fake=images, train=images, held=images) | {name: nothing()}
+        with pytest.raises(ValueError, match=f"{name} holds no images"):
+            memorised(**given)
+
+
+def test_an_empty_batch_between_others_changes_nothing(images):
+    stream = [images[:100], images[:0], images[100:]]
+    for measure in (frechet_distance, kid, inception_score):
+        more = () if measure is inception_score else (images.flip(3),)
+        want = measure(iter([images[:100], images[100:]]), *more, flat)
+        assert measure(iter(stream), *more, flat) == want
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_no_numbers_are_refused(images, value):
+    def broken(x):
+        f = flat(x).clone()
+        f[-1, 2] = value
+        return f
+
+    for measure in (frechet_distance, kid, prdc):
+        with pytest.raises(ValueError, match="images 0 to 299 hold NaN"):
+            measure(images, images, broken)
+    with pytest.raises(ValueError, match="hold NaN"):
+        inception_score(images, broken)
+    with pytest.raises(ValueError, match="hold NaN"):
+        memorised(images, images, images, broken)
+
+
+@pytest.mark.parametrize("block", [0, 1, -5, 2.5, float("nan"), None])
+def test_kid_compares_blocks_of_at_least_two(images, block):
+    with pytest.raises(ValueError, match="block="):
+        kid(images, images, flat, block=block)
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, float("nan"), None])
+def test_a_ball_reaches_to_a_neighbour(images, k):
+    with pytest.raises(ValueError, match="k="):
+        prdc(images, images, flat, k=k)
+
+
+def test_mmd_needs_two_vectors_of_one_length():
+    f = torch.randn(4, 3)
+    for g in (f[:1], f[:0], f[:, :2], f[0]):
+        with pytest.raises(ValueError, match="features"):
+            mmd2(f, g)
+
+
+def test_the_training_set_streams_once(images):
+    "Read a second time, a stream is empty: then every new image was as far as its own length."
+    fake, train, held = images.split(100)
+    want = memorised(fake, train, held)
+    got = memorised(fake, iter(train.split(30)), held)
+    assert got.copies == want.copies
+    assert got.ratio == want.ratio
+    assert torch.equal(got.index, want.index)
+    assert torch.equal(got.distance, want.distance)
+    copied = memorised(train, iter(train.split(30)), held)
+    assert copied.copies == 1

@@ -15,7 +15,7 @@ from fastai.torch_core import default_device
 from .digits import digit_set
 from .downloads import DataError
 from .registry import SETS, check_apart, find_set, load_raw, ready
-from .splits import BatchDL, ImageData, PairData, PairDL
+from .splits import BatchDL, ImageData, PairData, PairDL, leaves_last_out
 
 # %% ../../nbs/5_data/10_domains.ipynb #9ac17dbd
 def _only(in_name, names, others):
@@ -75,7 +75,7 @@ def domain_dls(
     valid: str = "valid",  # what to validate on; must share nothing with `train`
     seed: int | None = None,  # draws the subsets, by default the seed of the settings
     device=None,  # by default the best that is here
-    drop_last: bool = False,  # leave a last, smaller training batch out
+    drop_last: bool = False,  # leave a smaller last training batch out; one image alone always is
     source_kw: dict | None = None,  # options of the source's reader, such as dict(align=False)
     target_kw: dict | None = None,  # options of the target's reader
 ) -> DataLoaders:  # train: ((xs, xt), ys); valid: (xt, yt) of the target
@@ -100,8 +100,10 @@ def domain_dls(
     if any((x.shape[-1], x.shape[1]) != (side, colours) for x, _ in parts):
         parts = read(side, colours)
     (xs, ys), (xt, _), held_out = parts
+    pairs_of_images = PairData(ImageData(xs, ys, names), xt)
+    without_last = leaves_last_out(len(pairs_of_images), bs, drop_last)
     return DataLoaders(
-        PairDL(PairData(ImageData(xs, ys, names), xt), bs, True, drop_last=drop_last),
+        PairDL(pairs_of_images, bs, True, drop_last=without_last),
         BatchDL(ImageData(*held_out, names), bs),
         device=device or default_device(),
     )

@@ -19,7 +19,14 @@ from fastcore.basics import AttrDict
 
 from ..checks import check_whole, lookup
 from .downloads import DataError, class_names, read_folder
-from .splits import BatchDL, ImageData, resize, stratified, to_signed
+from genda.data.splits import (
+    BatchDL,
+    ImageData,
+    leaves_last_out,
+    resize,
+    stratified,
+    to_signed,
+)
 from ..settings import settings
 
 # %% ../../nbs/5_data/4_registry.ipynb #b60e6b45
@@ -218,7 +225,7 @@ def dls(
     channels: int | None = None,  # 1 (grey) or 3 (colour), by default the set's own
     seed: int | None = None,  # draws the subsets, by default the seed of the settings
     tfms=(),  # transforms of a batch after it became float
-    drop_last: bool = False,  # leave a last, smaller training batch out
+    drop_last: bool = False,  # leave a smaller last training batch out; one image alone always is
     device=None,  # by default the best that is here
     **options,  # the reader's own, as in `load_raw`
 ) -> DataLoaders:  # batches (x float [b, c, h, w] in [-1, 1], y [b]) on the device
@@ -229,8 +236,9 @@ def dls(
     train_set = ImageData(*load_raw(name, train, n=n, **options), names)
     valid_set = ImageData(*load_raw(name, valid, n=n_valid, **options), names)
     after_batch = [to_signed, *tfms]
+    without_last = leaves_last_out(len(train_set), bs, drop_last)
     return DataLoaders(
-        BatchDL(train_set, bs, True, after_batch=after_batch, drop_last=drop_last),
+        BatchDL(train_set, bs, True, after_batch=after_batch, drop_last=without_last),
         BatchDL(valid_set, bs, after_batch=after_batch),
         device=device or default_device(),
     )

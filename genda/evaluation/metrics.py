@@ -15,7 +15,7 @@ from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
 from torch import Tensor
 
-from ..checks import check_images, lookup
+from ..checks import check_images, check_whole, lookup
 from ..data.splits import to_bytes
 
 # %% ../../nbs/2_diffusion/4_evaluation.ipynb #3eb1660e
@@ -87,6 +87,8 @@ class Moments:
     def add(self, f):
         "Take in features [b, d]."
         b = len(f)
+        if not b:
+            return
         both = self.n + b
         mean = f.double().mean(0)
         f = f.double() - mean
@@ -120,11 +122,18 @@ def _features(images, features, n=None):
     seen = 0
     for x in _batches(images):
         x = check_images(x if n is None else x[: n - seen])
+        if not len(x):
+            continue
         with torch.no_grad():
             f = get(x).detach().cpu()
         if f.ndim != 2 or len(f) != len(x):
             raise ValueError(
                 f"features of {len(x)} images must be [{len(x)}, d], not {list(f.shape)}"
+            )
+        if not f.isfinite().all():
+            raise ValueError(
+                f"features of images {seen:,} to {seen + len(x) - 1:,} hold NaN or infinity: "
+                "the network that gives them is broken, or unfit for such images"
             )
         seen += len(x)
         del x
@@ -149,7 +158,17 @@ def moments(
     m = Moments()
     for f in _features(images, features, n):
         m.add(f)
+    if not m.n:
+        raise ValueError("there are no images, so their features have no moments")
     return m
+
+
+def _all_features(images, features, name, n=None):
+    "All features [n, d] at once, in float64; ValueError where there are no images."
+    parts = list(_features(images, features, n))
+    if not parts:
+        raise ValueError(f"{name} holds no images: there is nothing to measure")
+    return torch.cat(parts).double()
 
 # %% ../../nbs/2_diffusion/4_evaluation.ipynb #56cfea18
 def _layer(features):
@@ -183,10 +202,14 @@ def frechet_distance(
 
 # %% ../../nbs/2_diffusion/4_evaluation.ipynb #49a9d1cc
 def mmd2(
-    f: Tensor,  # features [n, d], n > 1
-    g: Tensor,  # features [m, d], m > 1
+    f: Tensor,  # features [n, d], n > 1; else ValueError
+    g: Tensor,  # features [m, d], m > 1; else ValueError
 ) -> float:  # unbiased: around 0 for equal sets, sometimes below; for measuring, not for training
     "The squared maximum mean discrepancy under the cubic kernel of KID; a number, no gradient."
+    if f.ndim != 2 or f.shape[1:] != g.shape[1:] or min(len(f), len(g)) < 2:
+        raise ValueError(
+            f"f is {list(f.shape)} and g is {list(g.shape)}: features [n, d] are wanted, n > 1"
+        )
 
     def kernel(a, b):
         return (a.double() @ b.double().T / a.shape[1] + 1) ** 3
@@ -216,9 +239,10 @@ def kid(
     real,  # held-out real images: a tensor or batches
     features,  # an evaluator, or any function from images to [b, d]
     baseline=None,  # other real images, at least as many as `fake`, for the real-vs-real baseline
-    block: int = 1000,  # images of each set compared at a time; a rest is left out
+    block: int = 1000,  # images of each set compared at a time, from 2; a rest is left out
 ) -> Score:  # around 0 is best
     "The kernel distance between generated and real images, mean over blocks."
+    check_whole(block, "block", 2)
     fake_blocks = _blocks(_features(fake, features), block)
     real_blocks = _blocks(_features(real, features), block)
     baseline_blocks = None if baseline is None else _blocks(_features(baseline, features), block)
@@ -265,6 +289,8 @@ def _inception_score(images, logits, n=None):
         k += len(z)
         p_sum = p_sum + p.sum(0)
         minus_entropy = minus_entropy + (p * logp).sum()
+    if not k:
+        raise ValueError("there are no images, so there is no Inception Score")
     mean = p_sum / k
     return (minus_entropy / k - torch.xlogy(mean, mean).sum()).exp().item(), k
 
@@ -322,13 +348,14 @@ def prdc(
     k: int = 5,  # a ball reaches to the k-th neighbour
 ) -> AttrDict:  # Scores precision, recall, density, coverage: 1 good, 0 bad (density may pass 1)
     "How much of the generated looks real, and how much of the real is generated."
-    g = torch.cat(list(_features(real, features))).double()
+    check_whole(k, "k", 1)
+    g = _all_features(real, features, "real")
     r = _radii(g, k)
-    f = torch.cat(list(_features(fake, features))).double()
+    f = _all_features(fake, features, "fake")
     values = _four(f, g, r, k)
     base = dict.fromkeys(values)
     if baseline is not None:
-        other = torch.cat(list(_features(baseline, features, len(f)))).double()
+        other = _all_features(baseline, features, "baseline", len(f))
         base = _four(other, g, r, k)
     about = dict(n=len(f), against=len(g), layer=_layer(features), dim=g.shape[1])
     scores = {key: Score(v, what=key, baseline=base[key], **about) for key, v in values.items()}
@@ -339,38 +366,62 @@ def _pixels(x):
     return x.flatten(1)
 
 
+class _Nearest:
+    "The nearest of many vectors that arrive in batches, for each of some vectors."
+
+    def __init__(self, f):
+        self.f = f
+        self.best = torch.full((len(f),), torch.inf)
+        self.index = torch.zeros(len(f), dtype=torch.long)
+        self.found = torch.zeros_like(f)
+        self.seen = 0
+
+    def add(self, g):
+        "Look among vectors [b, d]."
+        d, i = torch.cdist(self.f, g).min(1)
+        closer = d < self.best
+        self.best = torch.where(closer, d, self.best)
+        self.index = torch.where(closer, i + self.seen, self.index)
+        self.found = torch.where(closer[:, None], g[i], self.found)
+        self.seen += len(g)
+
+    @property
+    def distance(self):
+        if not self.seen:
+            raise ValueError("train holds no images: nothing is the nearest of none")
+        return (self.f - self.found).norm(dim=1)
+
+
+def _look_up(queries, train, get):
+    "A `_Nearest` for each set of images in `queries`; `train` streams once."
+    found = [_Nearest(_all_features(x, get, name).float()) for name, x in queries.items()]
+    for g in _features(train, get):
+        for each in found:
+            each.add(g.float())
+    return found
+
+
 def nearest(
     x,  # images that are looked up, a tensor or batches
-    train,  # images to look among, which stream
+    train,  # images to look among, which stream; ValueError where there are none
     features=None,  # an evaluator or a function from images to [b, d]; by default the pixels
 ) -> tuple:  # distance [n], index into train [n]
     "The nearest training image of each image."
-    get = features or _pixels
-    f = torch.cat(list(_features(x, get))).float()
-    best = torch.full((len(f),), torch.inf)
-    index = torch.zeros(len(f), dtype=torch.long)
-    found = torch.zeros_like(f)
-    seen = 0
-    for g in _features(train, get):
-        g = g.float()
-        d, i = torch.cdist(f, g).min(1)
-        closer = d < best
-        best = torch.where(closer, d, best)
-        index = torch.where(closer, i + seen, index)
-        found = torch.where(closer[:, None], g[i], found)
-        seen += len(g)
-    return (f - found).norm(dim=1), index
+    (found,) = _look_up(dict(x=x), train, features or _pixels)
+    return found.distance, found.index
 
 # %% ../../nbs/2_diffusion/4_evaluation.ipynb #fc816334
 def memorised(
     fake,  # generated images
-    train,  # what their generator was trained on
+    train,  # what their generator was trained on, which streams once
     held,  # real images that it was not trained on
     features=None,  # an evaluator or a function from images to [b, d]; by default the pixels
 ) -> AttrDict:  # Scores copies and ratio; distance [n] and index [n] of the nearest training images
     "Whether generated images lie closer to the training images than new real ones do."
-    d, i = nearest(fake, train, features)
-    new, _ = nearest(held, train, features)
+    queries = dict(fake=fake, held=held)
+    of_fake, of_held = _look_up(queries, train, features or _pixels)
+    d = of_fake.distance
+    new = of_held.distance
     about = dict(
         n=len(d),
         layer=_layer(features) if features else "pixels",
@@ -382,7 +433,7 @@ def memorised(
         copies=Score(copies, what="copies", baseline=0.01, **about),
         ratio=Score(ratio, what="distance ratio", baseline=1.0, **about),
         distance=d,
-        index=i,
+        index=of_fake.index,
     )
 
 # %% ../../nbs/2_diffusion/4_evaluation.ipynb #242c3b01
