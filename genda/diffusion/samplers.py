@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..checks import check_alike, check_number, check_whole, lookup
 from .ddpm import Frame, ddpm
-from .process import GaussianDiffusion, check_eta
+from .process import GaussianDiffusion, check_eta, noise_like
 
 # %% ../../nbs/2_diffusion/5_samplers.ipynb #9dd6fedb
 def _trailing(T, n):
@@ -79,7 +79,7 @@ def ddim(
         if s == 0:
             xt = x0
         else:
-            z = torch.randn(xt.shape, generator=generator).to(xt.device) if eta else None
+            z = noise_like(xt, generator) if eta else None
             xt = process.step(xt, x0, t, s, eta, z)
     yield Frame(s, xt, x0)
 

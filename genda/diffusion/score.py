@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..checks import check_alike, check_number, check_whole
 from .ddpm import Frame, diffusion_learner
-from .process import GaussianDiffusion
+from .process import GaussianDiffusion, noise_like
 from .samplers import SAMPLERS, step_times
 
 # %% ../../nbs/2_diffusion/7_score.ipynb #c3830220
@@ -81,7 +81,7 @@ def _corrected(denoise, process, xt, t, snr, generator):
     "The x0 prediction at xt, and xt after one Langevin step at level t."
     x0 = denoise(xt, t)
     score = process.to_score(x0, xt, t)
-    z = torch.randn(xt.shape, generator=generator).to(xt)
+    z = noise_like(xt, generator).to(xt)
     scale = (process.alpha[t] / process.alpha[t - 1]).item() ** 2
     return x0, _moved(xt, score, z, snr, scale)
 
@@ -169,7 +169,7 @@ def predictor_corrector(
         if s == 0:
             xt = x0
         else:
-            z = torch.randn(xt.shape, generator=generator).to(xt)
+            z = noise_like(xt, generator).to(xt)
             xt = process.step(xt, x0, t, s, eta=1.0, z=z, variance=variance)
     yield Frame(s, xt, x0)
 
