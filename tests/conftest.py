@@ -91,6 +91,7 @@ WHOLE = {
     "test_browser.py",
     "test_notebooks.py",
     "test_package.py",
+    "test_processes.py",
     "test_resume.py",
     "test_site.py",
 }
