@@ -519,7 +519,7 @@ def _fit(plan, folder):
     for kind in ("classes", "attributes"):
         if kind in plan["net"]:
             card[kind] = list(d.train_ds.vocab)
-    sampler = dict(name="ddim", steps=20)
+    sampler = dict(name="ddim", steps=min(20, process.T))
     card.update(predict="v", seconds=round(resume.seconds, 1), sampler=sampler)
     if rank() == 0:
         save_weights(learn.ema.model, "model", card, folder, half=True)
@@ -749,7 +749,9 @@ def _message(error):
     "What to say of an error that was foreseen; any other is raised again."
     from genda.data.downloads import DataError
 
-    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+    told = isinstance(error, CliError)  # in words of ours
+    memory = re.search("allocate memory|out of memory", str(error))
+    if isinstance(error, MemoryError) or (memory and not told):
         return "not enough memory: fewer or smaller images, or a smaller network, need less"
     if not isinstance(error, (CliError, DataError, ValueError, OSError)):
         raise error

@@ -17,7 +17,7 @@ from genda.diffusion.process import GaussianDiffusion
 from genda.evaluation.evaluators import train_evaluator
 from genda.gan import Generator, draw_images, gan_learner
 from genda.models.unet import UNet
-from genda.training.callbacks import KeepBest, TrainingDiverged
+from genda.training.callbacks import KeepBest, StopDiverged, TrainingDiverged
 from genda.training.checkpoints import load_weights, save_weights
 from genda.training.resume import Resume, load_state
 
@@ -216,3 +216,17 @@ def test_without_any_score_the_last_weights_are_kept(digits, tmp_path):
 def test_scores_are_whole_epochs_apart(every):
     with pytest.raises(ValueError, match="every="):
         KeepBest(lambda net: 1, every=every)
+
+
+def test_any_learner_stops_with_the_callback(digits):
+    batches = [0]
+
+    class Count(Callback):
+        def after_batch(self):
+            batches[0] += 1
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
+    learn = Learner(digits, net, loss_func=nn.CrossEntropyLoss(), cbs=[Break(2), Count()])
+    with pytest.raises(TrainingDiverged):
+        fit(learn, cbs=StopDiverged())
+    assert batches[0] < len(digits.train)

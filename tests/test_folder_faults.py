@@ -181,7 +181,7 @@ def test_labels_that_no_class_has_are_refused(monkeypatch, wrong):
     def _odd(split):
         return np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 1, wrong])
 
-    with pytest.raises(DataError, match=r"odd holds labels from .* its 2 classes"):
+    with pytest.raises(DataError, match=r"odd: 4 images with labels .* wanted \[4\] of 0 to 1"):
         load("odd")
 
 

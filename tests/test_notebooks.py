@@ -41,7 +41,7 @@ def copy(tmp_path_factory):
     (folder / "genda").mkdir()
     shutil.copy(ROOT / "pyproject.toml", folder)
     # What makes packages of the folders is written by hand; all else is exported.
-    for path in (ROOT / "genda").rglob("__init__.py"):
+    for path in (ROOT / "genda").rglob("__*__.py"):
         to = folder / path.relative_to(ROOT)
         to.parent.mkdir(exist_ok=True)
         shutil.copy(path, to)

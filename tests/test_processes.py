@@ -185,7 +185,7 @@ def five(monkeypatch):
 
 
 def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(tmp_path, five):
-    with pytest.raises(ValueError, match="48 images does not divide by 5 processes: 45 or 50"):
+    with pytest.raises(ValueError, match="32 images does not divide by 5 processes: 30 or 35"):
         cli.train("mnist5k", "lesson", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -220,3 +220,19 @@ def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ValueError, match="2 GPUs are here, too few"), processes.joined():
         pass
+
+
+def test_one_process_of_several_reports_an_error(monkeypatch):
+    assert processes.first_to_report(), "one alone reports"
+
+    class Store:
+        "What a meeting place counts."
+
+        count = 0
+
+        def add(self, name, more):
+            self.count += more
+            return self.count
+
+    monkeypatch.setattr(processes, "_meeting", [Store()])
+    assert [processes.first_to_report() for _ in range(3)] == [True, False, False]
