@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from fastai.callback.core import Callback
-from fastai.callback.schedule import Learner  # noqa: F401 - teaches Learner lr_find
+from fastai.callback.schedule import Learner
 from torch import nn
 
 from genda.adaptation.dann import SourceOnly, adaptation_learner, dann_learner, digit_net
