@@ -336,7 +336,12 @@ def test_an_interrupted_run_on_a_limited_processor_keeps_its_figures(tmp_path):
     command += ["--isa", "avx2", "--only", "peak", "train", "--out", str(path)]
     limited = os.environ | machine.LIMITS["avx2"]  # from the start: it need not start anew
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=limited) as run:
+
+    def heed():  # whoever starts the tests may ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    job = dict(stdout=pipe, stderr=pipe, env=limited, preexec_fn=heed)
+    with subprocess.Popen(command, **job) as run:
         for line in run.stdout:
             if line.startswith(b"[2 of 2] train"):
                 os.kill(run.pid, signal.SIGINT)
