@@ -65,7 +65,7 @@ class Process:
     def signal(self, number):
         os.kill(self.process.pid, number)
 
-    def end(self, timeout=600):
+    def end(self, timeout=240):
         "Wait for its end: how it was."
         self.process.join(timeout)
         assert self.process.exitcode is not None, "it goes on for ever"
