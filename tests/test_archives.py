@@ -54,7 +54,7 @@ def test_dots_inside_a_name_are_harmless():
     [
         (TRICK, "it asks for builtins.print"),
         (pickle.dumps(np.arange(4.0), 2), "something else than bytes"),
-        (pickle.dumps(np.zeros((2, 3), np.uint8), 5), "BYTEARRAY8"),
+        (pickle.dumps(np.zeros((2, 3), np.uint8), 5), "_frombuffer"),
     ],
     ids=["function", "floats", "protocol 5"],
 )
