@@ -171,7 +171,7 @@ def score(net, process, n, sample_steps, seed, data):
     y = torch.arange(n) % 10
     denoise = denoiser(net, process, "v")
     start = time.perf_counter()
-    fake = generate(denoise, process, (1, 28, 28), y, steps=sample_steps, bs=500, seed=1000 + seed)
+    fake = generate(denoise, process, (1, 28, 28), y, steps=sample_steps, seed=1000 + seed)
     seconds = time.perf_counter() - start
     known = to_signed(load_raw(data, "train")[0])
     real = to_signed(load_raw("mnist", "test")[0])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['lookup', 'check_whole', 'check_number', 'check_images', 'check_alike', 'check_labels', 'check_finite',
-           'remove_orphans', 'is_full', 'replace_file', 'write_json', 'hold', 'let_go', 'holding']
+           'remove_orphans', 'is_full', 'replace_file', 'write_json', 'lock', 'unlock', 'locked']
 
 # %% ../nbs/6_workshop/1_checks.ipynb #b7739b09
 import errno
@@ -220,40 +220,40 @@ def write_json(
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 # %% ../nbs/6_workshop/1_checks.ipynb #1dd13fea
-def hold(
-    path,  # what is held, a file that need not exist; its folder is made
+def lock(
+    path,  # what is locked, a file that need not exist; its folder is made
     wait: bool = True,  # wait until another process lets go; else BlockingIOError
-) -> FileLock:  # for `let_go`
-    "Hold a file, or what it stands for, against other processes."
+) -> FileLock:  # for `unlock`
+    "Lock a file, or what it stands for, against other processes."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    file_lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=-1 if wait else 0)
+        file_lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise BlockingIOError(
             f"{path.parent} is in use by another process: wait for its end, or give another folder"
         ) from None
-    return lock
+    return file_lock
 
 
-def let_go(
-    lock: FileLock,  # from `hold`
+def unlock(
+    file_lock: FileLock,  # from `lock`
 ):
-    "Let other processes have what was held."
-    with suppress(OSError):  # while it is held, so that nobody locks a file that is gone
-        Path(lock.lock_file).unlink()
-    lock.release()
+    "Let other processes have what was locked."
+    with suppress(OSError):  # while it is locked, so that nobody locks a file that is gone
+        Path(file_lock.lock_file).unlink()
+    file_lock.release()
 
 
 @contextmanager
-def holding(
-    path,  # as in `hold`
-    wait: bool = True,  # as in `hold`
+def locked(
+    path,  # as in `lock`
+    wait: bool = True,  # as in `lock`
 ):
-    "Hold a file while the block runs."
-    lock = hold(path, wait)
+    "Lock a file while the block runs."
+    file_lock = lock(path, wait)
     try:
         yield
     finally:
-        let_go(lock)
+        unlock(file_lock)

@@ -137,9 +137,6 @@ def _check_picture(out, count, shape, frames, ncols, zoom):
         )
 
 
-_KINDS = {".png": "PNG", ".jpg": "JPEG", ".gif": "GIF", ".webp": "WEBP"}
-
-
 def _write_picture(frames, out, ncols, zoom):
     "The last of the batches of images as a picture, or all of them as an animation."
     from io import BytesIO
@@ -154,7 +151,7 @@ def _write_picture(frames, out, ncols, zoom):
         animate([F.interpolate(x, scale_factor=zoom) for x in frames], ncols, path=out)
     else:
         buffer = BytesIO()  # Pillow does not notice when a disk takes only a part of a JPEG
-        sheet(frames[-1], ncols, zoom).save(buffer, _KINDS[out.suffix])
+        sheet(frames[-1], ncols, zoom).save(buffer, "JPEG" if out.suffix == ".jpg" else "PNG")
         with replace_file(out) as part:
             part.write_bytes(buffer.getvalue())
 
@@ -269,15 +266,9 @@ def _measure(data, size):
     return w, x.shape[1], y, held
 
 # %% ../nbs/6_workshop/10_command.ipynb #d4100830
-def _fitting(bs, images):
-    "A number of images in a batch; ValueError where there are not so many."
-    if not 1 <= bs <= images:
-        raise ValueError(f"--bs {bs}: 1 to {images:,} is wanted, the images to train with")
-    return bs
-
-
 def _plan(data, budget, size, bs):
     "What a training will do, in numbers that a JSON file can keep."
+    from genda.checks import check_whole
     from genda.data.registry import SETS, as_folder
     from genda.settings import settings
 
@@ -288,6 +279,8 @@ def _plan(data, budget, size, bs):
         size = 32 if size is None else size
     side, channels, y, held = _measure(data, size)
     n = min(r["train"], len(y))
+    wanted = f"1 to {n:,} is wanted, the images to train with"
+    bs = min(r["bs"], n) if bs is None else check_whole(bs, "--bs", 1, n, wanted)
     net = dict(
         name="unet",
         in_channels=channels,
@@ -310,7 +303,7 @@ def _plan(data, budget, size, bs):
         images=r["images"],
         n=n,
         n_valid=min(r["valid"], held),
-        bs=min(r["bs"], n) if bs is None else _fitting(bs, n),
+        bs=bs,
         lr=[r["lr_muon"], r["lr"]],
         drop=r["drop"],
         decay=r["decay"],
@@ -372,39 +365,34 @@ def _check_apart(data, out):
         )
 
 
-def _new_plan(folder, *given):
-    "Make the plan of a training and write it down, or CliError where the folder has one."
-    from genda.checks import write_json
-    from genda.training.processes import check_batch
-
-    file = folder / "train.json"
-    if file.is_file():
+def _new_plan(folder, data, budget, size, bs):
+    "The plan of a training that begins, or CliError where the folder has one."
+    if (folder / "train.json").is_file():
         raise CliError(
             f"{folder} holds a training already: genda train --resume {_word(folder)} goes on, "
             "another --out starts anew"
         )
-    _check_apart(given[0], folder)
-    plan = _plan(*given)
-    check_batch(plan["bs"])
-    write_json(file, plan)
-    return plan
+    _check_apart(data, folder)
+    return _plan(data, budget, size, bs)
 
 
-def _planned(folder, resume, *given):
-    "The plan of a training that goes on or begins, or CliError."
+def _planned(folder, resume, data, budget, size, bs):
+    "The plan of a training that goes on or begins, and then is written down; or CliError."
+    from genda.checks import write_json
     from genda.training.processes import check_batch
 
-    if not resume:
-        return _new_plan(folder, *given)
-    plan = _old_plan(folder / "train.json")
+    file = folder / "train.json"
+    plan = _old_plan(file) if resume else _new_plan(folder, data, budget, size, bs)
     check_batch(plan["bs"])
+    if not resume:
+        write_json(file, plan)
     return plan
 
 
 @contextmanager
 def _own(folder, resume):
     "The first process takes the folder of a training; one that was made in vain goes again."
-    from genda.checks import holding
+    from genda.checks import locked
     from genda.training.processes import rank
 
     if rank():
@@ -414,7 +402,7 @@ def _own(folder, resume):
         _old_plan(folder / "train.json")  # says that there is none
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with holding(folder / "train.json", wait=False):
+        with locked(folder / "train.json", wait=False):
             yield
     except BlockingIOError:
         raise CliError(

@@ -17,6 +17,7 @@ TEACHING = "1_start", "2_diffusion", "3_gan", "4_adaptation"
 LESSONS = [p for p in NOTEBOOKS if p.parent.name in TEACHING]
 MODULES = sorted(p for p in (ROOT / "genda").rglob("*.py") if not p.name.startswith("_"))
 BUDGETS = "smoke", "lesson", "study", "full"
+INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
 
 
 def read(path):
@@ -126,3 +127,12 @@ def chromium():
             )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    "An empty project, whose data folder is its own."
+    (tmp_path / "settings.ini").write_text(INI)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GENDA_DATA", raising=False)
+    return tmp_path

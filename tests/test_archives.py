@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from conftest import INI
 from PIL import Image
 
 from genda.data import registry
@@ -27,8 +28,6 @@ from genda.data.archives import (
 from genda.data.downloads import DataError
 from genda.data.registry import load_raw
 from genda.settings import settings
-
-INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
 
 
 class Trick:

@@ -23,8 +23,6 @@ from genda.diffusion.process import GaussianDiffusion
 from genda.diffusion.samplers import SAMPLERS
 from genda.models.unet import UNet
 
-INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
-
 
 def images(folder, n=2, level=0):
     "A folder of small grey images, each of a level of its own."
@@ -54,15 +52,6 @@ def own(tmp_path):
     images(tmp_path / "own" / "cats")
     images(tmp_path / "own" / "dogs", level=100)
     return tmp_path / "own"
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    "An empty project, whose data folder is its own."
-    (tmp_path / "settings.ini").write_text(INI)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GENDA_DATA", raising=False)
-    return tmp_path
 
 
 def test_class_folders_that_are_links_are_classes(own, tmp_path):

@@ -10,8 +10,6 @@ from torchvision import datasets as tv
 from genda.data.downloads import DataError, cached, idx_ready, read_folder, read_idx
 from genda.settings import settings
 
-INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
-
 
 @pytest.fixture
 def flat(tmp_path):
@@ -21,15 +19,6 @@ def flat(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((8, 8), 80 * i, np.uint8)).save(folder / f"{i}.png")
     return folder
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    "An empty project, whose data folder is its own."
-    (tmp_path / "settings.ini").write_text(INI)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GENDA_DATA", raising=False)
-    return tmp_path
 
 
 def test_a_flat_folder_is_one_class_and_grey_stays_grey(flat):

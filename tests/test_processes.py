@@ -190,7 +190,7 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(tmp_
 
 @pytest.mark.parametrize("bs", [0, 100_000])
 def test_a_batch_of_so_many_images_is_refused(tmp_path, bs):
-    with pytest.raises(ValueError, match=f"--bs {bs}: 1 to 4,000 is wanted"):
+    with pytest.raises(ValueError, match=f"--bs={bs}: 1 to 4,000 is wanted"):
         cli.train("mnist5k", out=tmp_path / "run", bs=bs)
 
 

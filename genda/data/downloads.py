@@ -23,7 +23,7 @@ from fastcore.basics import AttrDict
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from ..checks import holding, is_full, lookup, remove_orphans, replace_file
+from ..checks import is_full, locked, lookup, remove_orphans, replace_file
 from .splits import take_split
 from ..settings import settings
 
@@ -230,7 +230,7 @@ def _idx_file(cls, file, md5):
     if found and found.suffix != ".gz":
         return found
     plain = settings().data / cls.__name__ / "raw" / file.removesuffix(".gz")
-    with holding(plain):
+    with locked(plain):
         found = _idx_found(cls, file)  # another process may have fetched it meanwhile
         if found and found.suffix != ".gz":
             return found

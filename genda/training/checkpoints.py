@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save
 from torch import nn
 
-from ..checks import check_finite, holding, replace_file, write_json
+from ..checks import check_finite, locked, replace_file, write_json
 from ..settings import PACKAGE, settings
 
 # %% ../../nbs/6_workshop/4_checkpoints.ipynb #7f132a21
@@ -43,7 +43,7 @@ def save_weights(
     check_finite(state, f"{name} in 16 bits" if half else name)
     content = save(state)
     checksum = hashlib.sha256(content).hexdigest()
-    with holding(path):
+    with locked(path):
         with replace_file(path) as part:
             part.write_bytes(content)
         write_json(path.with_suffix(".json"), dict(card, name=name, format=1, sha256=checksum))

@@ -30,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..checks import hold, let_go, replace_file
+from ..checks import lock, replace_file, unlock
 from .callbacks import EMA, KeepBest, Precision, TimeBudget, check_weights
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
@@ -338,7 +338,7 @@ def _content(loaders):
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #87785445
 _SIGNALS = [getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s)]
-_held = {}  # checkpoint files that trainings of this process write -> their locks
+_locked = {}  # checkpoint files that trainings of this process write -> their locks
 
 
 class Resume(Callback):
@@ -368,8 +368,8 @@ class Resume(Callback):
         self.content = _content(self.dls.loaders)
         self.stopped = None  # the signal that arrived while a batch was trained
         self.place = self.file.absolute()
-        if self.place not in _held:  # one that broke off in this process may have left it so
-            _held[self.place] = hold(self.file, wait=False)
+        if self.place not in _locked:  # one that broke off in this process may have left it so
+            _locked[self.place] = lock(self.file, wait=False)
         for half in self.file.parent.glob(f"{self.file.name}.*.part"):
             half.unlink()  # a kill while a checkpoint was written leaves it
         if self.file.is_file():
@@ -433,13 +433,13 @@ def _pass_on(self: Resume, number, text):
 
 @patch
 def _release(self: Resume):
-    "Give back what was held: the signals, and the folder."
+    "Give back what was taken: the signals, and the folder."
     for number, old in self.__dict__.pop("old", {}).items():
         if signal.getsignal(number) == self._interrupt:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, old or default)
-    if self.place in _held:
-        let_go(_held.pop(self.place))
+    if self.place in _locked:
+        unlock(_locked.pop(self.place))
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #93af6585
 @patch

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from conftest import INI
 
-INI = "[genda]\ndata = data\nmodels = models\nresults = results\nseed = 1\nbudget = smoke\n"
 PRELOAD = ["genda.cli", "genda.zoo", "genda.widgets", "genda.data.registry", "children"]
 
 if "forkserver" not in multiprocessing.get_all_start_methods():

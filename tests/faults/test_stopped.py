@@ -10,8 +10,8 @@ import time
 import children
 import processes
 import pytest
-from conftest import ROOT
-from processes import INI, Process, call, left_over, one_line
+from conftest import INI, ROOT
+from processes import Process, call, left_over, one_line
 
 from genda.checks import replace_file
 from genda.training.checkpoints import load_weights
