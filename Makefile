@@ -21,7 +21,7 @@ SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA"
           GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install course lessons study zoo gpu-pack gpu-run gpu-unpack test check readme docs docs-serve bench lab wheel wheels constraints clean
+.PHONY: help install course lessons study seeds zoo gpu-pack gpu-run gpu-unpack test check readme docs docs-serve bench lab wheel wheels constraints clean
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ lessons: $(STAMP) ## run every notebook at the lesson budget, keep its outputs, 
 
 study: $(STAMP) ## fill the long tables in the background, a resumable run a row, in results/study
 	@$(BIN)/python tools/run.py --budget study --apart --using 'study_row(' --background
+
+seeds: $(STAMP) ## run the lessons that train with four more seeds in the background, a resumable run each, in results/seeds
+	@$(BIN)/python tools/spread.py --background
 
 zoo: $(STAMP) ## train the shipped networks anew in the background, resumable; judges only where their files are gone; wants all of MNIST
 	@$(BIN)/python tools/zoo.py --background

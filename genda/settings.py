@@ -120,6 +120,8 @@ def _read_settings(file, near, budget):
         s[key] = _folder(root, str(shared[key]), f"{file}: {key}")
     s.kept = s.results  # the figures that came with the course, wherever new ones go
     s.results = _folder_in("GENDA_RESULTS") or s.results
+    if os.environ.get("GENDA_SEED"):
+        s.seed = check_whole(_value(os.environ["GENDA_SEED"]), "GENDA_SEED", 0, 2**63 - 1)
     given = _folder_in("GENDA_DATA")
     s.data_dirs = [given, s.data] if given else [s.data]
     return s
@@ -136,7 +138,8 @@ def settings(
 ) -> Settings:  # budget, file, root, data, data_dirs, models, results, seed
     "The course's settings at a budget, by default the active one."
     file, near = _settings_file()
-    names = ("GENDA_BUDGET", "GENDA_DATA", "GENDA_RESULTS", "XDG_CACHE_HOME", "HOME", "USERPROFILE")
+    names = ("GENDA_BUDGET", "GENDA_DATA", "GENDA_RESULTS", "GENDA_SEED")
+    names += ("XDG_CACHE_HOME", "HOME", "USERPROFILE")
     environment = tuple(os.environ.get(name) for name in names)
     circumstances = (Path.cwd(), file.stat().st_mtime_ns, environment)
     s = _settings_for(file, near, budget, circumstances)

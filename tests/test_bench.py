@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,7 @@ def test_an_interrupted_run_on_a_limited_processor_keeps_its_figures(tmp_path):
     with subprocess.Popen(command, **job) as run:
         for line in run.stdout:
             if line.startswith(b"[2 of 2] train"):
+                time.sleep(1)  # Python drops an interrupt that meets it while it forks
                 os.kill(run.pid, signal.SIGINT)
                 break
         _, said = run.communicate()

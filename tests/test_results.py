@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from genda.settings import settings
 from genda.training import tracking
 from genda.training.tracking import circumstances, code_hash, record, study_row
 
@@ -30,7 +31,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "nbs" / "1_start").mkdir(parents=True)
     (tmp_path / "package").mkdir()
     monkeypatch.chdir(tmp_path)
-    for name in ("GENDA_BUDGET", "GENDA_RESULTS", "GENDA_SET"):
+    for name in ("GENDA_BUDGET", "GENDA_RESULTS", "GENDA_SEED", "GENDA_SET"):
         monkeypatch.delenv(name, raising=False)
     for name in ("settings.py", "checks.py"):
         source = tracking.PACKAGE / name
@@ -82,6 +83,34 @@ def test_a_changed_run_does_not_overwrite_the_figures(project, tmp_path, monkeyp
     record(NOTEBOOK, dict(loss=2))
     mine = json.loads((tmp_path / "mine" / "1_start" / "1_toy.json").read_text())
     assert (mine["figures"], mine["changes"]) == (dict(loss=2), dict(steps=200))
+
+
+def test_figures_of_another_seed_stand_beside_those_that_are_shown(
+    project, tmp_path, monkeypatch, capsys
+):
+    record(NOTEBOOK, dict(figures_shown=["loss", "train_minutes"], loss=1.0, train_minutes=3))
+    monkeypatch.setenv("GENDA_SEED", "2")
+    figures = dict(figures_shown=["loss"], loss=dict(value=4.0, n=10))
+    assert record(NOTEBOOK, figures)["seed"] == 2
+    assert "GENDA_SEED is set: nothing is written to results/" in capsys.readouterr().out
+    assert tracking.seeds_of(NOTEBOOK) == dict(loss={42: 1.0})
+    monkeypatch.setenv("GENDA_RESULTS", str(tmp_path / "mine"))
+    record(NOTEBOOK, figures)
+    (tmp_path / "results/seeds/1_start/1_toy").mkdir(parents=True)
+    mine = tmp_path / "mine/1_start/1_toy.json"
+    mine.rename(tmp_path / "results/seeds/1_start/1_toy/2.json")
+    assert tracking.seeds_of(NOTEBOOK) == dict(loss={42: 1.0, 2: 4.0})
+    tracking.show_seeds(NOTEBOOK)
+    assert "loss: mean 2.5, 1 to 4, seeds 2, 42" in capsys.readouterr().out
+    tracking.show_seeds("1_start/never_run")
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", ["-1", "2.5", "x"])
+def test_a_seed_that_is_none_is_refused(project, monkeypatch, seed):
+    monkeypatch.setenv("GENDA_SEED", seed)
+    with pytest.raises(ValueError, match="GENDA_SEED="):
+        settings()
 
 
 def double(x):

@@ -152,17 +152,17 @@ def _parts(split):
     return parts
 
 # %% ../../nbs/5_data/4_registry.ipynb #70a8a373
-def _check_read(entry, x, y):
+def _check_labels(entry, n, y):
     "DataError for labels that do not belong to the images, or to classes that the set has not."
     k = len(entry.names)
     whole = not y.is_floating_point() and y.dtype != torch.bool
-    shaped = y.shape in ((len(x),), (len(x), k))
+    shaped = y.shape in ((n,), (n, k))
     top = k if y.ndim == 1 else 2
     if not (whole and shaped) or (y.numel() and not 0 <= int(y.min()) <= int(y.max()) < top):
         raise DataError(
-            f"{entry.name}: {len(x)} images with labels {str(y.dtype).removeprefix('torch.')} "
-            f"{list(y.shape)}, {y.min()} to {y.max()}: wanted [{len(x)}] of 0 to {k - 1}, "
-            f"or [{len(x)}, {k}] of 0 and 1"
+            f"{entry.name}: {n} images with labels {str(y.dtype).removeprefix('torch.')} "
+            f"{list(y.shape)}, {y.min()} to {y.max()}: wanted [{n}] of 0 to {k - 1}, "
+            f"or [{n}, {k}] of 0 and 1"
         )
 
 
@@ -174,7 +174,7 @@ def _read_joined(entry, split, options):
             x, y = entry.read(part, **options)
             images.append(torch.as_tensor(np.ascontiguousarray(x)))
             labels.append(torch.as_tensor(np.ascontiguousarray(y)))
-            _check_read(entry, images[-1], labels[-1])
+            _check_labels(entry, len(x), labels[-1])
     except DataError as error:
         if entry.name not in SETS:
             raise error from None

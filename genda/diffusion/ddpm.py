@@ -9,6 +9,7 @@ __all__ = ['LOSSES', 'Frame', 'BLOCK', 'DiffusionLoss', 'min_snr', 'logit_normal
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #c688690a
 import itertools
 from collections import namedtuple
+from contextlib import nullcontext
 from functools import partial
 
 import psutil
@@ -26,6 +27,7 @@ from torch.utils._pytree import tree_leaves
 from ..checks import check_finite, check_number, check_whole, lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion, RowsOf, noise_like
+from ..models.layers import evaluating
 from ..training.callbacks import EMA, Precision, StopDiverged, keep_memory
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #3d4686cb
@@ -182,19 +184,21 @@ class Denoise:
         self,
         xt: Tensor,  # noisy images [b, c, h, w]
         t,  # step 1..T: an int, or integers [b]
+        keep: Tensor = None,  # which images keep their condition, bool [b]; None where all do
     ) -> Tensor:  # [b, c, h, w]
         t = torch.as_tensor(t, device=xt.device).expand(len(xt))
         xin = self.process.c_in(t, xt) * xt
-        if self.y is None:
-            pred = self.model(xin, t)
-        else:
-            pred = self.model(xin, t, self.y)
+        inputs = [xin, t]
+        if self.y is not None:
+            inputs += [self.y] if keep is None else [self.y, keep]
+        with evaluating(self.model) if self.model.training else nullcontext():
+            pred = self.model(*inputs)
         x0 = self.process.to_x0(pred, xt, t, self.predict)
         return x0.clamp(-1, 1) if self.clip else x0
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #14e9dc3a
 def denoiser(
-    model: nn.Module,  # a network (xt, t, y), put into eval mode; ValueError if weights are NaN
+    model: nn.Module,  # a network (xt, t, y); ValueError if weights are NaN
     process,  # the process it was trained with
     predict: str,  # what it was trained to predict
     y=None,  # the condition: class indices [b] or attributes [b, k]; None is no condition
@@ -202,7 +206,7 @@ def denoiser(
 ) -> Denoise:
     "A network as a function (xt, t) -> x0."
     check_finite(model.state_dict(), "the network")
-    return Denoise(model.eval(), process, predict, y, clip)
+    return Denoise(model, process, predict, y, clip)
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #260da82d
 Frame = namedtuple("Frame", "t xt x0")
@@ -239,8 +243,8 @@ def ddpm(
         if s == 0:
             xt = x0
         else:
-            z = noise_like(xt, generator)
-            xt = process.step(xt, x0, t, s, eta=1.0, z=z, variance=variance)
+            mean, std = process.posterior(xt, x0, t, s, variance=variance)
+            xt = mean + std * noise_like(xt, generator)
     yield Frame(0, xt, xt)
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #665e7827

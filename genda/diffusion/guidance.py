@@ -93,13 +93,9 @@ class ClassifierFreeGuidance(Guided):
         b = len(xt)
         t = torch.as_tensor(t, device=xt.device).expand(b).repeat(2)
         keep = torch.arange(2 * b, device=xt.device) < b
-
-        def half_hidden(x, t, y):
-            return inner.model(x, t, y, keep)
-
         y = torch.cat([inner.y, inner.y])
-        doubled = Denoise(half_hidden, inner.process, inner.predict, y, clip=False)
-        return doubled(torch.cat([xt, xt]), t).chunk(2)
+        doubled = Denoise(inner.model, inner.process, inner.predict, y, clip=False)
+        return doubled(torch.cat([xt, xt]), t, keep).chunk(2)
 
 
 def cfg(
