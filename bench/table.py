@@ -9,6 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "bench/README.md"
 SPEEDRUN = ROOT / "results/speedrun"
+sys.path.insert(0, str(ROOT / "docs"))
+import speed  # noqa: E402 - the folder of the site's pages is added above
+
 # What the search varied around at last; a row of the table is named by how it differs.
 CENTRE = dict(
     net="unet",
@@ -116,7 +119,9 @@ def stored(name):
 def tables():
     "Name of a place in the README -> its table."
     rows = stored("search")["rows"]
+    measured = [found for found in map(speed.stored, speed.FILES) if found]
     return {
+        "measured": "\n".join(speed.headlines(measured)).strip(),
         "lessons": lesson(),
         "first look": searched(rows, 5000),
         "search": searched(rows, 2500),

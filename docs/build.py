@@ -24,7 +24,7 @@ sys.path[:0] = [str(DOCS), str(ROOT / "tools")]
 import reference  # noqa: E402 - the folders of docs and tools are added above
 import vendor  # noqa: E402
 from conf import LIVE, MADE  # noqa: E402
-from readme import lessons  # noqa: E402
+from readme import counted_claims, lessons, stored_claims  # noqa: E402
 from run import notebook_name  # noqa: E402
 from speed import speed_page  # noqa: E402
 from timetable import timetable  # noqa: E402
@@ -272,9 +272,27 @@ def figures_table(figures):
         yield f"| {name.replace('_', ' ')} | {number(value)} | {about} |"
 
 
+def claims_table():
+    "Every claim with its word, its effect and what it rests on."
+    lesson = "A [lesson](lessons/6_workshop/13_claims.ipynb) says how."
+    yield f"## Claims\n\n{counted_claims()} {lesson}\n"
+    yield "| claim | what is claimed | outcome | effect (95% interval) | rests on |"
+    yield "| --- | --- | --- | --- | --- |"
+    for claim in stored_claims():
+        effect, on = claim["why"], f"{claim['data']}{', a stand-in' * claim['stand_in']}"
+        if claim["status"] != "not run":
+            value, low, high = (f"{claim[key]:+.3g}" for key in ("effect", "low", "high"))
+            effect = f"{value} ({low} to {high})"
+            on += f"; n = {claim['n']:,}, {claim['how']}"
+        name = f"[{claim['id']}](lessons/{claim['notebook']}.ipynb)"
+        yield f"| {name} | {claim['text']} | {claim['status']} | {effect} | {on} |"
+    yield ""
+
+
 def results_page():
-    "Every figure that a notebook recorded, and the run it comes from."
+    "Every claim, every figure that a notebook recorded, and the run it comes from."
     yield RESULTS
+    yield from claims_table()
     for path, about, found in lessons():
         if found is None:
             continue

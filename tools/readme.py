@@ -175,9 +175,26 @@ def picture():
     return f"![Digits that a network made from noise]({image})\n\n*{about}*"
 
 
+def stored_claims():
+    "The claims with their evidence, as the notebooks stored them."
+    path = ROOT / "results/claims.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def counted_claims():
+    "How many claims are confirmed, refuted, undecided and not run, in a sentence."
+    found = [claim["status"] for claim in stored_claims()]
+    words = [f"{found.count(word)} {word}" for word in ("confirmed", "refuted", "undecided")]
+    return (
+        f"Of the {len(found)} claims that the notebooks state, {', '.join(words)} and "
+        f"{found.count('not run')} not run, each with its reason."
+    )
+
+
 def render(text):
     "README with its marked blocks made anew."
-    for name, made in (("picture", picture()), ("lessons", course())):
+    blocks = dict(picture=picture(), lessons=course(), claims=counted_claims())
+    for name, made in blocks.items():
         block = rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)"
         filled = made + "\n" if made else ""
         text = re.sub(block, lambda m, filled=filled: m[1] + filled + m[2], text, flags=re.S)
