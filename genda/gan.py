@@ -316,7 +316,7 @@ class TakeTurns(Callback):
         self.learn.yb = (y, self.turn, lambd)
 
     def after_loss(self):
-        value = float(self.loss_grad)
+        value = self.loss_grad.item()
         if not math.isfinite(value):
             diverged(
                 self.learn,
