@@ -131,7 +131,7 @@ def addresses():
     yield from (by for url, _, _ in tv.SVHN.split_list.values() for by in photos._by_https(url))
     yield from (tv.CIFAR10.url, tv.CIFAR100.url, photos._DRIVE)
     for path in MODULES:
-        yield from re.findall(r"""["'](https?://[^"'\s]+)""", read(path))
+        yield from re.findall(r"""["'](https?://[^"'\s]+/[^"'\s]*)""", read(path))
 
 
 def test_addresses_without_encryption_have_a_reason():
@@ -163,7 +163,7 @@ def test_a_skipped_test_fails_where_skips_are_forbidden(tmp_path, monkeypatch, f
     (tmp_path / "test_it.py").write_text(SKIPPED)
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
     monkeypatch.setenv("GENDA_NO_SKIPS", forbidden)
-    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", tmp_path]
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "conftest", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == code, done.stdout
     assert "no browser here" in done.stdout
