@@ -6,6 +6,9 @@ STAMP  := .venv/.installed
 INDEX  ?=
 # What to hold versions to; `make CONSTRAINTS=` takes the newest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
+# `make LOCK=requirements.lock` takes the very files that are tested, by their hashes, as the checks on GitHub do;
+# INDEX is of no use then, as another build of PyTorch has other hashes.
+LOCK   ?=
 # Notebooks for `make lessons`, `make lab` and `make check`, for example NB="1_process 3_ddpm".
 NB     ?=
 # Where `make docs-serve` serves, and whether `make docs` does without what npm provides.
@@ -15,13 +18,16 @@ PLAIN  ?=
 MINUTES ?= 12
 JOBS   ?= 4
 OUT    ?= .gpu/out
+# Attacks of `make faults`, and calls per function of `make properties`.
+KILLS  ?= 50
+EXAMPLES ?= 2000
 
 # Notebooks under test: two at a time, one thread each, and paths that hold from any folder.
 SMOKE   = if [ -n "$$GENDA_DATA" ]; then export GENDA_DATA="$$(cd "$$GENDA_DATA" && pwd)" || exit 1; fi; \
           GENDA_BUDGET=smoke OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install course lessons study seeds zoo gpu-pack gpu-run gpu-unpack test check readme docs docs-serve bench lab wheel wheels constraints clean
+.PHONY: help install course lessons study seeds zoo gpu-pack gpu-run gpu-unpack test faults properties check readme docs docs-serve bench lab wheel wheels constraints oldest licences clean
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -32,8 +38,15 @@ install: $(STAMP) ## make .venv and install what the tested versions in constrai
 	@$(PYTHON) -c 'import sys; sys.exit("genda needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 
+PIP     = $(BIN)/python -m pip install --disable-pip-version-check
+
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/python -m pip install --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev,test,docs]'
+ifeq ($(LOCK),)
+	$(PIP) $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev,test,docs]'
+else
+	$(PIP) --require-hashes -r $(LOCK)
+	$(PIP) --no-deps --no-build-isolation -e .
+endif
 	@touch $@
 
 course: $(STAMP) ## the first whole path: train on digits, sample, judge (about ten minutes); the result lies in runs/3_ddpm
@@ -71,6 +84,12 @@ test: $(STAMP) ## every check: pytest (form, lint, layers among it), then every 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations 15
 	$(SMOKE) $(BIN)/nbdev-test --n-workers 2 --do-print --timing
 
+faults: $(STAMP) ## kill at KILLS=50 random moments, fill disks, take rights away; a table says what came of it
+	GENDA_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --durations 5
+
+properties: $(STAMP) ## call every public function with EXAMPLES=2000 good and hostile arguments
+	GENDA_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/properties --durations 5
+
 readme: $(STAMP) ## write the map of nbs/index.ipynb and README.md anew from nbs/ and results/
 	$(BIN)/python tools/readme.py
 
@@ -91,10 +110,17 @@ wheel: $(STAMP) ## build the package into dist/
 wheels: $(STAMP) ## collect the package and all that the lessons need in wheels/, for machines without network
 	$(BIN)/python -m pip wheel --disable-pip-version-check $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -w wheels '.[course]'
 
-constraints: $(STAMP) ## write constraints.txt anew from what is installed; run make test before committing it
+constraints: $(STAMP) ## write constraints.txt anew from what is installed, and requirements.lock with hashes; run make test before committing them
 	@{ echo '# Versions that are tested together; `make` installs with them. Written by `make constraints`.'; \
 	   echo '# Left out: what torch itself pins for CUDA on Linux.'; \
-	   $(BIN)/python -m pip freeze --all --exclude genda --exclude pip | grep -v -E '^(nvidia-|cuda-|triton=)' | sed 's/+[a-z0-9.]*$$//'; } > constraints.txt
+	   $(BIN)/python -m pip freeze --all --exclude genda --exclude pip --exclude uv | grep -v -E '^(nvidia-|cuda-|triton=)' | sed 's/+[a-z0-9.]*$$//'; } > constraints.txt
+	$(BIN)/python tools/lock.py
+
+oldest:       ## write oldest.txt, the lowest versions that pyproject.toml allows, for CONSTRAINTS=oldest.txt
+	$(PYTHON) tools/oldest.py
+
+licences: $(STAMP) ## write docs/licences.md anew from what is installed
+	$(BIN)/python tools/licences.py
 
 clean:        ## remove what was built (not .venv, wheels, docs/_vendor, data, models or runs)
 	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/speed.md docs/cite.md docs/_timetable.md dist .pytest_cache

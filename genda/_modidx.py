@@ -387,6 +387,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'genda.data.photos': { 'genda.data.photos._SVHN': ('5_data/photographs.html#_svhn', 'genda/data/photos.py'),
                                    'genda.data.photos._SVHN._check_integrity': ( '5_data/photographs.html#_svhn._check_integrity',
                                                                                  'genda/data/photos.py'),
+                                   'genda.data.photos._by_https': ('5_data/photographs.html#_by_https', 'genda/data/photos.py'),
                                    'genda.data.photos._celeba': ('5_data/photographs.html#_celeba', 'genda/data/photos.py'),
                                    'genda.data.photos._celeba_arrays': ('5_data/photographs.html#_celeba_arrays', 'genda/data/photos.py'),
                                    'genda.data.photos._celeba_fetch': ('5_data/photographs.html#_celeba_fetch', 'genda/data/photos.py'),

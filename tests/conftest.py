@@ -106,6 +106,53 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("faults"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    "With GENDA_NO_SKIPS a test that is skipped has failed."
+    report = yield
+    if report.skipped and os.environ.get("GENDA_NO_SKIPS"):
+        report.outcome = "failed"
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"{item.name} was skipped, which GENDA_NO_SKIPS forbids: {why}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def number_format():
+    "GENDA_BF16=1 or 0: train as on a processor that is fast at bfloat16, or as on one that is not."
+    wanted = os.environ.get("GENDA_BF16")
+    if not wanted:
+        yield
+        return
+    import torch
+
+    able = torch.cpu.get_capabilities() | dict(avx512_bf16=False, amx_bf16=False)
+    able["bf16"] = wanted == "1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cpu, "get_capabilities", lambda: able)
+        yield
+
+
+ATTACKED = "attacked", "attacks", "survived whole", "resumed", "orphans left"
+
+
+def pytest_terminal_summary(terminalreporter):
+    "The table of what tests/faults attacked; on GitHub also on the page of the job."
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    noted = [value for r in reports for key, value in r.user_properties if key == "attack"]
+    if not noted:
+        return
+    lines = [f"Attacks at random moments; GENDA_KILLS_SEED={noted[0][0]} repeats them.", ""]
+    lines += [" | ".join(ATTACKED), " | ".join(["---"] * len(ATTACKED))]
+    lines += [" | ".join(map(str, row)) for _, *row in noted]
+    terminalreporter.write_sep("=", "faults")
+    terminalreporter.write_line("\n".join(lines))
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if page:
+        with open(page, "a", encoding="utf-8") as f:
+            f.write("\n".join(["", *lines, ""]))
+
+
 @pytest.fixture(scope="session")
 def chromium():
     "A running Chromium; tests are skipped without one, unless GENDA_BROWSER is set."

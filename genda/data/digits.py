@@ -37,8 +37,8 @@ class _Fashion(tv.FashionMNIST):
 
     packed = ("/usr/share/datasets/fashion-mnist",)
     mirrors = (
-        *tv.FashionMNIST.mirrors,
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        *tv.FashionMNIST.mirrors,
     )
 
 

@@ -162,6 +162,11 @@ def _svhn_ready():
     return all(_svhn_path(part) for part in ("train", "test"))
 
 
+def _by_https(url):
+    "The addresses of a file of SVHN: by https, then as torchvision has it, by http."
+    return list(dict.fromkeys([url.replace("http://ufldl", "https://ufldl"), url]))
+
+
 _BYTES = dict(uint8=1, int8=1, logical=1, uint16=2, int16=2, single=4, int32=4, uint32=4)
 _BYTES |= dict(double=8, int64=8, uint64=8)  # of an entry, by the names of Matlab's types
 
@@ -202,7 +207,7 @@ def _svhn_arrays(path, part):
 def _svhn(split):
     part = "test" if split == "test" else "train"
     url, name, md5 = tv.SVHN.split_list[part]
-    path = _svhn_path(part) or fetch([url], settings().data / name, md5, most=2**28)
+    path = _svhn_path(part) or fetch(_by_https(url), settings().data / name, md5, most=2**28)
     x, y = cached_until_changed("svhn", [path], partial(_svhn_arrays, path, part), part, again=True)
     return take_split(x, y, split, published=True)
 

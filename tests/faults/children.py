@@ -34,6 +34,23 @@ def long_training(*words):
     return genda(*words, images=10**6)
 
 
+def train_long(images, *words):
+    "The command, with a training that sees so many images."
+    return genda(*words, images=images)
+
+
+def without_rights(function, *args):
+    "Call a function as one whom the rights of files and folders bind, which root is not."
+    import ctypes
+
+    version_3 = 0x20080522
+    header = (ctypes.c_uint32 * 2)(version_3, 0)
+    none = (ctypes.c_uint32 * 6)()
+    if os.geteuid() == 0 and ctypes.CDLL(None).capset(header, none):
+        raise OSError("capset was refused")
+    return function(*args)
+
+
 def limit_files(size):
     "A disk that has room for no file larger than this: writing more raises OSError."
     import resource

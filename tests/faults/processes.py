@@ -112,3 +112,8 @@ def left_over(folder):
     "Files of a folder that no reader asked for: half ones, locks and other hidden ones."
     found = [p for p in folder.rglob("*") if p.is_file()]
     return sorted(p.name for p in found if p.name.startswith(".") or p.suffix == ".part")
+
+
+def half_files(folder):
+    "Whether a file below a folder is being written."
+    return any(name.endswith(".part") for _, _, names in os.walk(folder) for name in names)
