@@ -267,10 +267,10 @@ def show_seeds(
     "Print mean and range of a lesson's main figures over the seeds that were run."
     for name, by_seed in seeds_of(notebook).items():
         values = sorted(by_seed.values())
-        print(
-            f"{name.replace('_', ' ')}: mean {sum(values) / len(values):.4g}, "
-            f"{values[0]:.4g} to {values[-1]:.4g}, seeds {', '.join(map(str, sorted(by_seed)))}"
-        )
+        mean = f"{sum(values) / len(values):.4g}"
+        spread = f"mean {mean}, {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else mean
+        seeds = ", ".join(map(str, sorted(by_seed)))
+        print(f"{name.replace('_', ' ')}: {spread}, seed{'s'[: len(by_seed) - 1]} {seeds}")
 
 # %% ../../nbs/6_workshop/6_tracking.ipynb #3fe0935b
 @cache
