@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from zipfile import BadZipFile
 
 import children
 import numpy as np
@@ -32,7 +33,7 @@ ROUNDS = max(1, KILLS // 10)  # of each attack that kills nobody
 TRAIN = children.train_long, 640, "train", "--data"
 SAMPLE = "sample", "--model", "digits", "--label", "0123456789", "--steps", "3", "--out", "a.png"
 PIECE = 2**13  # bytes that the server sends at once
-DAMAGED = OSError, ValueError, EOFError, SafetensorError
+DAMAGED = OSError, ValueError, EOFError, SafetensorError, BadZipFile
 FETCHED = FILES | {
     name.removesuffix(".gz"): gzip.decompress(content) for name, content in FILES.items()
 }
