@@ -117,19 +117,21 @@ def pytest_runtest_makereport(item):
     return report
 
 
+def set_bf16(patch, fast):
+    "Let PyTorch say that the processor is fast at bfloat16, or that it is not."
+    import torch
+
+    able = torch.cpu.get_capabilities() | dict(avx512_bf16=False, amx_bf16=False, bf16=fast)
+    patch.setattr(torch.cpu, "get_capabilities", lambda: able)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def number_format():
     "GENDA_BF16=1 or 0: train as on a processor that is fast at bfloat16, or as on one that is not."
     wanted = os.environ.get("GENDA_BF16")
-    if not wanted:
-        yield
-        return
-    import torch
-
-    able = torch.cpu.get_capabilities() | dict(avx512_bf16=False, amx_bf16=False)
-    able["bf16"] = wanted == "1"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.cpu, "get_capabilities", lambda: able)
+        if wanted:
+            set_bf16(patch, wanted == "1")
         yield
 
 

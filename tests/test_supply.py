@@ -8,14 +8,16 @@ import tomllib
 import licences
 import oldest
 import pytest
+import torch
 import yaml
-from conftest import MODULES, ROOT, read
+from conftest import MODULES, ROOT, read, set_bf16
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from torchvision import datasets as tv
 
 from genda.data import digits, photos
+from genda.training.callbacks import fast_dtype
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+")
@@ -148,6 +150,12 @@ def test_mirrors_by_https_come_first(mirrors):
     assert len(mirrors) > 1
     safe = [url.startswith("https://") for url in mirrors]
     assert safe == sorted(safe, reverse=True)
+
+
+@pytest.mark.parametrize("fast, dtype", [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_is_taken_for_fast_at_bfloat16_or_not(monkeypatch, fast, dtype):
+    set_bf16(monkeypatch, fast)
+    assert fast_dtype("cpu") == dtype
 
 
 SKIPPED = """

@@ -148,14 +148,25 @@ def write_often(path, text):
         write_json(path, [text] * 1000)
 
 
-def fetch_mnist(mirror, resources):
-    "Load MNIST from a mirror."
+def use_mirror(mirror, resources):
+    "Take MNIST from a mirror."
     from torchvision import datasets as tv
-
-    from genda.data.registry import load_raw
 
     tv.MNIST.mirrors = [mirror]
     tv.MNIST.resources = resources
+
+
+def fetch_by_command(mirror, resources):
+    "Let the command fetch MNIST from a mirror."
+    use_mirror(mirror, resources)
+    return genda("data", "--fetch", "mnist")
+
+
+def fetch_mnist(mirror, resources):
+    "Load MNIST from a mirror."
+    from genda.data.registry import load_raw
+
+    use_mirror(mirror, resources)
     print(len(load_raw("mnist", "train+valid")[1]))
 
 

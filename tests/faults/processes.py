@@ -53,7 +53,8 @@ class Process:
     "A function that runs in a process of its own."
 
     def __init__(self, folder, function, *args, barrier=None):
-        (folder / "settings.ini").write_text(INI)
+        if not (folder / "settings.ini").exists():
+            (folder / "settings.ini").write_text(INI)
         logs = folder.parent / "logs"
         logs.mkdir(exist_ok=True)
         self.logs = logs / str(len(list(logs.iterdir())))
