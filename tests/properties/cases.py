@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -19,6 +18,7 @@ import genda
 PACKAGE = Path(genda.__file__).parent
 EXAMPLES = int(os.environ.get("GENDA_EXAMPLES", "200"))  # calls of a function; thousands at night
 CASES = {}  # name of a function -> its Case
+IMAGES = {"x", "x0", "xt", "xT"}  # one and the same to who gives them
 NO_NUMBERS = (None, "3", True, math.nan, math.inf, -math.inf, [1], 2.5)
 
 
@@ -34,7 +34,7 @@ class Case:
     seen: dict = field(default_factory=lambda: dict(worked=0, refused=0))
 
 
-def case(name, function, examples=1.0, holds=None, others=(), **arguments):
+def case(name, function, /, examples=1.0, holds=None, others=(), **arguments):
     "Add a case; `examples` is a share of the usual number, for what takes long."
     CASES[name] = Case(function, arguments, max(10, int(examples * EXAMPLES)), holds, others)
 
@@ -91,14 +91,33 @@ def refused_well(error, arguments):
         return "more than one line"
     if len(text) > 500:
         return f"{len(text)} characters"
-    if not any(re.search(rf"\b{re.escape(name)}\b", text) for name in arguments):
+    if not names_one(text, arguments):
         return f"names none of {', '.join(arguments)}"
     return None
 
 
+def names_one(text, arguments):
+    """Whether a message names an argument, such as 'xT' or 'prediction' for predict.
+
+    What `lookup` says, as "unknown network 'nonsense'", does so by its value; images are called
+    x0 or xt by what works on them.
+    """
+    if IMAGES & {*arguments} and any(re.search(rf"\b{name}\b", text) for name in IMAGES):
+        return True
+    for name, value in arguments.items():
+        ending = r"\w*" if len(name) > 4 else ""  # 'predict' is named by 'prediction'
+        if re.search(rf"\b{re.escape(name)}{ending}\b", text, re.IGNORECASE):
+            return True
+        if re.match(rf"unknown [^:]+ {re.escape(repr(value))}: one of", text):
+            return True
+    return False
+
+
 def call(it, arguments):
     "One call, and what must hold of it."
-    shown = {k: v if not isinstance(v, Tensor) else (v.dtype, v.shape) for k, v in arguments.items()}
+    shown = {
+        k: v if not isinstance(v, Tensor) else (v.dtype, v.shape) for k, v in arguments.items()
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
