@@ -34,12 +34,11 @@ def modules():
 
 def methods(cls):
     "Methods that a user calls: public ones of the class itself, and calling an instance."
-    for name, value in vars(cls).items():
-        if isinstance(value, (classmethod, staticmethod)):
-            value = value.__func__
-        # fastcore's `patch` leaves a class method bound
-        called = inspect.isfunction(value) or inspect.ismethod(value)
-        if called and (name in ("__call__", "forward") or not name.startswith("_")):
+    for name in vars(cls):
+        value = getattr(cls, name)  # a class method as it is called
+        if not (inspect.isfunction(value) or inspect.ismethod(value)):
+            continue
+        if name in ("__call__", "forward") or not name.startswith("_"):
             yield name
 
 

@@ -79,6 +79,7 @@ case(
     order=st.sampled_from((torch.arange(8), torch.arange(4), torch.arange(3), torch.arange(0))),
     lines=name_of("columns", "rows"),
     group=rarely(whole(1, 3), st.sampled_from((1, 2))),
+    examples=0.5,
 )
 case(
     "diffusion.cold.Cold",
@@ -91,6 +92,7 @@ case(
     process=process,
     x0=batch(*SHAPE),
     t=steps(T, 2, 0),
+    examples=0.7,
 )
 case(
     "diffusion.cold.Cold.training_pair",
@@ -126,9 +128,9 @@ case(
     group=rarely(whole(1, 5), st.sampled_from((1, 2, 4))),
     size=rarely(sides, st.sampled_from((8, 16))),
 )
-case("diffusion.cold.blur", cold.blur, x=images, t=all_steps, sigma=number(0, 2))
-case("diffusion.cold.pixelate", cold.pixelate, x=images, t=all_steps)
-case("diffusion.cold.mask", cold.mask, x=images, t=all_steps, radius=number(0, 2))
+case("diffusion.cold.blur", cold.blur, x=images, t=all_steps, sigma=number(0, 2), examples=0.5)
+case("diffusion.cold.pixelate", cold.pixelate, x=images, t=all_steps, examples=0.3)
+case("diffusion.cold.mask", cold.mask, x=images, t=all_steps, radius=number(0, 2), examples=0.5)
 case(
     "diffusion.cold.fade",
     cold.fade,
@@ -136,6 +138,7 @@ case(
     t=all_steps,
     T=whole(1, 20) | st.just(10**12),
     to=number(-1, 1),
+    examples=0.4,
 )
 case(
     "diffusion.cold.degradations",
@@ -151,6 +154,7 @@ case(
     algorithm=rarely(name_of(1) | st.sampled_from((0, 2.5, float("nan"))), st.sampled_from((1, 2))),
     start=rarely(whole(1, T), st.sampled_from((None, T, 5))),
     steps=rarely(whole(1, T), st.sampled_from((None, 1, 5))),
+    examples=0.5,
 )
 case(
     "diffusion.cold.Cold.fit",
@@ -166,6 +170,7 @@ case(
     | st.sampled_from(((2, 1, 4, 4), (2.5, 1, 8, 8), (-1, 1, 8, 8), (2,), (), (None, 1, 8, 8))),
     y=st.none() | labels(2, 3),
     noise=number(0, 1),
+    examples=0.5,
 )
 
 NAMES = [name for name in CASES if name not in before]

@@ -59,7 +59,7 @@ case(
     t=of_a_sampler,
     y=st.none() | labels(2, 3),
     w=number(-2, 10),
-    examples=0.7,
+    examples=0.5,
 )
 case(
     "diffusion.guidance.to_w",
@@ -72,6 +72,7 @@ case(
     guidance.log_likelihood,
     logits=batch(4, 3),
     y=labels(4, 3) | batch(4, 3, without=("bool",)),  # an attribute is -1, 0 or 1
+    examples=0.7,
 )
 case(
     "diffusion.guidance.classifier_guided",
@@ -81,7 +82,7 @@ case(
     t=of_a_sampler,
     y=st.none() | labels(2, 3),
     scale=number(0, 10),
-    examples=0.7,
+    examples=0.5,
 )
 
 
@@ -104,6 +105,7 @@ case(
         st.sampled_from(((8,), (8, 16), [8, 8])),
     ),
     fold=rarely(sizes, st.sampled_from((1, 2))),
+    examples=0.5,
 )
 case(
     "diffusion.guidance.TimeConditionalClassifier.forward",
@@ -140,7 +142,7 @@ case(
     n=rarely(whole(1, 12), st.integers(1, 12)),
     steps=rarely(whole(1, T), st.integers(1, T)),
     seed=rarely(whole(0, 9), st.integers(0, 9)),
-    examples=0.4,
+    examples=0.3,
 )
 
 NAMES = [name for name in CASES if name not in before]

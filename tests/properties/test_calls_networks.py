@@ -51,6 +51,7 @@ case(
     k=rarely(whole(1, 5), st.sampled_from((1, 3))),
     norm=rarely(name_of("batch"), st.sampled_from(("batch", "spectral", "none"))),
     drop=rarely(number(0, 0.9) | st.just(1.5), st.floats(0, 0.9)),
+    examples=0.6,
 )
 case(
     "models.unet.time_embedding",
@@ -58,6 +59,7 @@ case(
     t=steps(10, 2).filter(torch.is_tensor),
     dim=st.sampled_from((2, 8)) | whole(2, 9),
     period=number(1, 1e4),
+    examples=0.5,
 )
 case(
     "models.unet.ResBlock",
@@ -68,6 +70,7 @@ case(
     co=eights,
     emb=sizes,
     groups=rarely(whole(1, 4), st.sampled_from((1, 2, 4))),
+    examples=0.6,
 )
 case(
     "models.unet.Attention",
@@ -77,6 +80,7 @@ case(
     channels=eights,
     heads=one_or_two,
     groups=one_or_two,
+    examples=0.6,
 )
 case(
     "models.unet.Condition",
@@ -84,6 +88,7 @@ case(
     emb=sizes,
     classes=rarely(whole(0, 4), st.integers(0, 4)),
     attributes=rarely(whole(0, 4), st.just(0)),
+    examples=0.5,
 )
 
 
@@ -116,7 +121,7 @@ case(
     emb=st.none() | sizes,
     groups=rarely(whole(1, 4), st.sampled_from((1, 4))),
     **options,
-    examples=0.7,
+    examples=0.5,
 )
 case(
     "models.unet.SimpleUNet",

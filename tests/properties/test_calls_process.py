@@ -108,6 +108,7 @@ case(
     T=st.just(10),
     beta_1=number(1e-4, 0.01),
     beta_T=number(0.01, 0.1),
+    examples=0.5,
 )
 case(
     name + "GaussianDiffusion.vp: cosine",
@@ -115,6 +116,7 @@ case(
     schedule=st.just("cosine"),
     T=st.just(10),
     offset=number(0, 0.1),
+    examples=0.5,
 )
 case(
     name + "GaussianDiffusion.vp: sigmoid",
@@ -122,6 +124,7 @@ case(
     schedule=st.just("sigmoid"),
     T=st.just(10),
     tau=number(0.5, 2),
+    examples=0.5,
 )
 case(
     name + "GaussianDiffusion.ve",
@@ -166,6 +169,7 @@ case(
     t=ts,
     predict=prediction,
     holds=is_like("xt"),
+    examples=0.7,
 )
 for inverse in ("to_eps", "to_score"):
     case(
@@ -189,6 +193,7 @@ case(
     eta=rarely(number(0, 1), st.floats(0, 1)),
     eps=st.none() | batch(*SHAPE),
     variance=rarely(name_of("large"), st.sampled_from(("posterior", "large"))),
+    examples=0.7,
 )
 case(
     name + "GaussianDiffusion.step",
@@ -225,6 +230,7 @@ case(
     process=process,
     t=ts,
     x=st.none() | batch(*SHAPE),
+    examples=0.6,
 )
 case(
     name + "GaussianDiffusion.training_pair",
@@ -233,6 +239,7 @@ case(
     x0=batch(*SHAPE),
     predict=prediction,
     t=st.none() | ts,
+    examples=0.7,
 )
 
 NAMES = [name for name in CASES if name not in before]

@@ -88,6 +88,7 @@ case(
     pred=batch(*SHAPE, without=("thin", "empty")),
     target=batch(*SHAPE, without=("thin", "empty")),
     weight=st.none() | batch(2),
+    examples=0.5,
 )
 case(
     "diffusion.ddpm.min_snr",
@@ -96,6 +97,7 @@ case(
     t=steps(T, 2),
     predict=name_of("x0", "eps", "v"),
     gamma=number(0.1, 20),
+    examples=0.6,
 )
 case(
     "diffusion.ddpm.logit_normal_steps",  # b and T come from a process
@@ -157,6 +159,7 @@ case(
     t=st.integers(1, T) | st.sampled_from((0, T + 1, 2.5)),  # a sampler's
     predict=name_of("eps", "x0", "v", "score", "velocity"),
     y=st.none() | labels(2, 3),
+    examples=0.5,
 )
 frames = SimpleNamespace(xt=torch.zeros(1))
 case(
@@ -172,6 +175,7 @@ case(
     xT=batch(*SHAPE),
     steps=st.none() | count,
     variance=name_of("posterior", "large"),
+    examples=0.6,
 )
 
 
@@ -193,7 +197,7 @@ case(
     seed=rarely(whole(0, 2**63 - 1) | st.just(2**63), st.integers(0, 9)),
     memory=rarely(whole(1, 10**9), st.none() | st.integers(1, 10**9)),
     holds=are_images,
-    examples=0.5,
+    examples=0.3,
 )
 case(
     "diffusion.ddpm.generate: shape",
@@ -222,6 +226,7 @@ case(
     eta=rarely(number(0, 1), st.floats(0, 1)),
     times=rarely(times, st.none()),
     spacing=spacing,
+    examples=0.6,
 )
 for name in ("heun", "dpm"):
     case(
@@ -239,9 +244,17 @@ case(
     x0=batch(*SHAPE),
     steps=count,
     times=rarely(times, st.none()),
+    examples=0.5,
 )
 position = rarely(number(0, 1) | st.sampled_from((1.5, 1e300)), st.floats(0, 1))
-case("diffusion.samplers.lerp", samplers.lerp, a=batch(2, 3), b=batch(2, 3), frac=position)
+case(
+    "diffusion.samplers.lerp",
+    samplers.lerp,
+    a=batch(2, 3),
+    b=batch(2, 3),
+    frac=position,
+    examples=0.5,
+)
 case("diffusion.samplers.slerp", samplers.slerp, a=batch(2, 3), b=batch(2, 3), frac=position)
 
 case(
@@ -250,6 +263,7 @@ case(
     process=process,
     t=st.just(torch.tensor([1, T])),  # which come from the process
     predict=name_of("score", "v"),
+    examples=0.3,
 )
 case(
     "diffusion.score.langevin_step",
@@ -259,6 +273,7 @@ case(
     z=good_batch(*SHAPE),
     snr=ratio,
     scale=number(0.1, 1),
+    examples=0.6,
 )
 # where x is alpha x0, as `half` has it for x = 0, the score is 0 and a step by its length is none;
 # a batch of numbers [b] has to be [b, 1], and 16 bits do not reach from 0.01 to 50 squared
@@ -271,7 +286,7 @@ case(
     steps_each=rarely(whole(1, 2), st.integers(1, 2)),
     snr=ratio,
     steps=count,
-    examples=0.7,
+    examples=0.4,
 )
 case(
     "diffusion.score.langevin_lag",
@@ -280,6 +295,7 @@ case(
     steps_each=rarely(whole(1, 5), st.integers(1, 5)),
     snr=ratio,
     steps=count,
+    examples=0.6,
 )
 case(
     "diffusion.score.best_snr",
@@ -298,6 +314,7 @@ case(
     snr=ratio,
     steps=count,
     variance=name_of("large", "posterior"),
+    examples=0.5,
 )
 case(
     "diffusion.score.probability_flow",
