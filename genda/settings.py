@@ -137,6 +137,8 @@ def settings(
     budget: str | None = None,  # smoke, lesson, study or full; None for the active one
 ) -> Settings:  # budget, file, root, data, data_dirs, models, results, seed
     "The course's settings at a budget, by default the active one."
+    if budget is not None:
+        lookup("budget", budget, dict.fromkeys(BUDGETS))
     file, near = _settings_file()
     names = ("GENDA_BUDGET", "GENDA_DATA", "GENDA_RESULTS", "GENDA_SEED")
     names += ("XDG_CACHE_HOME", "HOME", "USERPROFILE")
@@ -160,11 +162,11 @@ def overrides() -> dict:  # name -> value; ValueError where the text is not of t
     text = os.environ.get("GENDA_SET", "")
     try:
         call = ast.parse(f"dict({text})", mode="eval").body
-        if call.args:
+        if call.args or None in [k.arg for k in call.keywords]:
             raise ValueError("a value without a name")
         return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-    except (AttributeError, SyntaxError, TypeError, ValueError) as error:
-        raise ValueError(f"GENDA_SET={text!r}: write it as 'steps=200, bs=16'") from error
+    except Exception as error:  # of the parser, for which any text may be given
+        raise ValueError(f"GENDA_SET={text[:80]!r}: write it as 'steps=200, bs=16'") from error
 
 # %% ../nbs/1_start/2_toolbox.ipynb #11001ca4
 def budget(
@@ -194,6 +196,7 @@ def set_seed(
     "Seed Python, NumPy and PyTorch."
     if seed is None:
         seed = settings().seed
+    check_whole(seed, "seed", 0, 2**63 - 1)
     random.seed(seed)
     np.random.seed(seed % (2**32 - 1))  # NumPy takes 32 bits
     torch.manual_seed(seed)  # of every device

@@ -17,9 +17,20 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from .checks import lookup, replace_file
+from .checks import check_alike, check_number, check_whole, lookup, replace_file
 
 # %% ../nbs/1_start/3_pictures.ipynb #28f8fd34
+def _clipped(
+    x,  # images [n, 1 or 3, h, w], float
+    name,  # what to call them in an error
+):
+    "Images as they are shown: float32 on the CPU, cut to [-1, 1]."
+    check_alike(**{name: x})
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel():
+        raise ValueError(f"{name} is {list(x.shape)}: pictures are made of [n, 1 or 3, h, w]")
+    return x.detach().float().cpu().clamp(-1, 1)
+
+
 def show_grid(
     images: Tensor,  # [n, c, h, w] in [-1, 1], c 1 or 3; values outside are clipped for display
     ncols: int = 10,  # images per row
@@ -29,9 +40,9 @@ def show_grid(
     size: float = 0.65,  # inches per image
 ) -> plt.Figure:
     "A grid of images as a matplotlib figure."
-    x = images.detach().float().cpu().clamp(-1, 1)
-    if x.ndim != 4 or x.shape[1] not in (1, 3):
-        raise ValueError(f"a grid takes [n, 1 or 3, h, w], not {list(x.shape)}")
+    x = _clipped(images, "images")
+    check_whole(ncols, "ncols", 1)
+    check_number(size, "size", 0, above=True)
     n, c, h, w = x.shape
     ncols = min(ncols, n)
     gap = 1 if titles is None else max(2, h // 3)
@@ -59,7 +70,7 @@ def _frames(batches, ncols):
     "Each batch of images as one picture."
     pictures = []
     for x in batches:
-        x = x.detach().float().cpu().clamp(-1, 1) * 0.5 + 0.5
+        x = _clipped(x, "frames") * 0.5 + 0.5
         sheet = make_grid(x, nrow=ncols, padding=1)
         pictures.append(Image.fromarray((sheet.permute(1, 2, 0) * 255).byte().numpy()))
     return pictures
@@ -74,6 +85,9 @@ def animate(
     alt: str = "animation of image batches",  # what a screen reader says
 ) -> HTML:
     "An animated picture of image batches that plays three times."
+    check_whole(ncols, "ncols", 1)
+    check_number(fps, "fps", 0, above=True)
+    check_whole(zoom, "zoom", 1)
     images = _frames(frames, ncols)
     if not images:
         raise ValueError("no frames to animate")

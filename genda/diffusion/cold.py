@@ -18,7 +18,7 @@ from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..checks import check_labels, check_number, check_whole, lookup
+from ..checks import check_alike, check_labels, check_number, check_size, check_whole, lookup
 from .ddpm import Frame, diffusion_learner
 from ..evaluation.metrics import moments
 from ..training.callbacks import warm_linear
@@ -30,6 +30,8 @@ def line_order(
     seed: int = 0,  # of the random order
 ) -> Tensor:  # [n], line numbers from 0
     "The order in which lines are averaged."
+    check_size(n=n)
+    check_whole(seed, "seed", 0, 2**63 - 1)
     outside_in = []
     for i in range(n):
         outside_in += [i, n - 1 - i]
@@ -52,6 +54,7 @@ def average(
     "Replace the first t bands of lines by their mean."
     if lookup("lines", lines, dict(columns=False, rows=True)):
         return average(x.mT, t, order, "columns", group).mT
+    check_size(group=group)
     if len(order) * group != x.shape[3]:
         raise ValueError(
             f"{len(order)} bands of {group} lines do not fill an image of {list(x.shape[2:])}"
@@ -72,7 +75,7 @@ class Cold:
         T: int,  # number of steps: t is 0..T
     ):
         self.degrade = degrade
-        self.T = T
+        self.T = check_whole(T, "T", 1)
         self.gaussians = None
         self.shares = None
 
@@ -82,13 +85,18 @@ class Cold:
         t,  # step 0..T: an int for all, or integers [b]
     ) -> Tensor:  # x_t, like x0
         "Degraded images x_t = D(x_0, t)."
-        if x0.ndim != 4 or not x0.is_floating_point():
+        if x0.ndim != 4 or 0 in x0.shape[1:] or not x0.is_floating_point():
             raise TypeError(
                 f"x0 is {x0.dtype} {list(x0.shape)}: float images [b, c, h, w] are wanted"
             )
+        if t is None or isinstance(t, str):
+            raise TypeError(f"t counts steps: an int or integers [b], not {t!r}")
         t = torch.as_tensor(t, device=x0.device)
-        if t.is_floating_point() or (t.numel() and not (t.min() >= 0 and t.max() <= self.T)):
+        whole = not t.is_floating_point() and t.dtype != torch.bool
+        if not whole or (t.numel() and not (t.min() >= 0 and t.max() <= self.T)):
             raise ValueError(f"t counts steps 0..{self.T}, not {t.tolist()}")
+        if t.shape not in ((), (len(x0),)):
+            raise ValueError(f"t is {list(t.shape)}: it must be one int, or one per image, [b]")
         return self.degrade(x0, t.expand(len(x0)))
 
 # %% ../../nbs/2_diffusion/9_cold.ipynb #c791a842
@@ -104,8 +112,8 @@ def training_pair(
     lookup("prediction of a cold process", predict, {"x0": None})
     if t is None:
         t = torch.randint(1, self.T + 1, (len(x0),), generator=generator)
-    t = torch.as_tensor(t, device=x0.device).expand(len(x0))
-    return self.corrupt(x0, t), t, x0
+    xt = self.corrupt(x0, t)
+    return xt, torch.as_tensor(t, device=x0.device).expand(len(x0)), x0
 
 
 @patch
@@ -141,6 +149,9 @@ def averaging(
     size: int = 28,  # side of the images in px
 ) -> Cold:  # of size/group steps
     "The process that averages lines."
+    check_size(size=size, group=group)
+    if size % group:
+        raise ValueError(f"size={size}: a multiple of group={group} is wanted")
     T = size // group
     degrade = partial(average, order=line_order(T, order), lines=lines, group=group)
     return Cold(degrade, T)
@@ -152,6 +163,7 @@ def blur(
     sigma: float = 0.5,  # standard deviation in px that a step adds
 ) -> Tensor:  # like x
     "Blur by a Gaussian of standard deviation t sigma; the image wraps round at its edges."
+    check_number(sigma, "sigma", 0)
     given = x.dtype
     x = x.to(torch.promote_types(given, torch.float32))  # no transform of 16 bits on a CPU
     h, w = x.shape[2:]
@@ -185,6 +197,7 @@ def mask(
     radius: float = 1.0,  # px that the disc grows in a step
 ) -> Tensor:  # like x
     "A black disc of radius t around the middle."
+    check_number(radius, "radius", 0)
     h, w = x.shape[2:]
     from_middle_y = torch.arange(h, device=x.device) - (h - 1) / 2
     from_middle_x = torch.arange(w, device=x.device) - (w - 1) / 2
@@ -199,6 +212,8 @@ def fade(
     to: float = -1.0,  # the grey level at the end
 ) -> Tensor:  # like x
     "A cross-fade to one grey level."
+    check_whole(T, "T", 1)
+    check_number(to, "to", -1, 1)
     share = (t / T).to(x.dtype).view(-1, 1, 1, 1)
     return torch.lerp(x, torch.full_like(x, to), share)
 
@@ -229,6 +244,7 @@ def cold(
     generator=None,  # not used: nothing here is random
 ):  # Frames (t, xt, x0) from t = start to t = 0
     "Cold sampling, frame by frame."
+    check_alike(xT=xT)
     lookup("algorithm", algorithm, {1: 1, 2: 2})
     start = process.T if start is None else check_whole(start, "start", 1, process.T)
     wanted = f"from t = {start} there are 1 to {start} steps"
@@ -276,7 +292,11 @@ def fit(
     def flat_last(images):
         return self.corrupt(images, self.T).flatten(1)
 
-    parts = [x] if y is None else [x[y == k] for k in range(int(y.max()) + 1)]
+    if y is not None:
+        check_labels(y, max(1, len(x) // 2), len(x))
+    parts = [x] if y is None or not len(x) else [x[y == k] for k in range(int(y.max()) + 1)]
+    if min(map(len, parts)) < 2:
+        raise ValueError("x must hold at least 2 images of each class, from 0 to the highest in y")
     self.gaussians = []
     counts = []
     for part in parts:
@@ -301,9 +321,12 @@ def prior(
     if self.gaussians is None:
         raise ValueError("no prior yet: fit(x) or fit(x, y) on training images comes first")
     check_number(noise, "noise", 0)
+    shape = [check_whole(side, "shape", 1) for side in shape]
+    if math.prod(shape[1:]) != len(self.gaussians[0][0]):
+        raise ValueError(f"shape={shape}: images of {len(self.gaussians[0][0])} values were fitted")
     if y is None or len(self.gaussians) == 1:
         y = torch.multinomial(self.shares, shape[0], True, generator=generator)
-    y = check_labels(y, len(self.gaussians), shape[0], "labels")
+    y = check_labels(y, len(self.gaussians), shape[0])
     pixels = math.prod(shape[1:])
     z = torch.randn(shape[0], pixels, dtype=torch.float64, generator=generator)
     xT = torch.zeros(tuple(shape))

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..checks import check_finite, check_number, check_whole, lookup
+from ..checks import check_alike, check_finite, check_number, check_whole, lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion, RowsOf, noise_like
 from ..models.layers import evaluating
@@ -50,13 +50,11 @@ class DiffusionLoss(nn.Module):
         target: Tensor,  # [b, c, h, w], of the same shape: nothing is broadcast
         weight: Tensor = None,  # [b], by default 1 each
     ) -> Tensor:  # a scalar
-        if pred.shape != target.shape:
-            raise ValueError(
-                f"the network gave {list(pred.shape)}, the target is {list(target.shape)}"
-            )
+        check_alike(pred=pred, target=target)
         if weight is None:
             return self.distance(pred, target)
         per_image = self.distance(pred, target, reduction="none").flatten(1).mean(1)
+        check_alike(weight=weight, per_image=per_image)
         return (weight * per_image).mean()
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #e3819c78
@@ -83,6 +81,8 @@ def logit_normal_steps(
     std: float = 1.0,  # of z, above 0
 ) -> Tensor:  # int64 [b], from 1 to T, rising
     "Steps T sigmoid(z) with a normal z, one from each of b equally likely parts."
+    check_number(mean, "mean")
+    check_number(std, "std", 0, above=True)
     share = (torch.arange(b) + torch.rand(b, generator=generator)) / b
     z = mean + std * torch.special.ndtri(share.clamp(1e-4, 1 - 1e-4))
     return (torch.sigmoid(z) * T).long().clamp(max=T - 1) + 1
@@ -100,11 +100,9 @@ class DiffusionCB(Callback):
         drop: float = 0.0,  # share of training images whose condition is hidden, 0..1
         weight=None,  # (process, t, predict) -> weights [b], for instance `min_snr`
     ):
-        if not 0 <= drop <= 1:
-            raise ValueError(f"drop is a share, 0 to 1, not {drop}")
         self.process = process
         self.predict = predict
-        self.drop = drop
+        self.drop = check_number(drop, "drop", 0, 1)
         self.weight = weight
 
     def before_batch(self):
@@ -219,6 +217,8 @@ def last(
     final = None
     for frame in frames:
         final = frame
+    if final is None:
+        raise ValueError("frames holds none: where a trajectory was used up, draw a new one")
     return final.xt
 
 
@@ -302,6 +302,8 @@ def generate(
         raise ValueError(f"n={n}, but there are {len(y)} conditions: say one of the two")
     n = check_whole(n if y is None else len(y), "n", 1)
     check_whole(bs, "bs", 1)
+    for side in shape:
+        check_whole(side, "shape", 1)
     gen = torch.Generator().manual_seed(check_whole(seed, "seed", 0, 2**63 - 1))
     device = next(denoise.model.parameters(), torch.zeros(1)).device
 
@@ -311,7 +313,7 @@ def generate(
 
     with torch.no_grad(), ByteCount() as per_image:
         part(0, 1)(torch.zeros(1, *shape, device=device), 1)
-    memory = memory or memory_free(device)
+    memory = memory_free(device) if memory is None else check_whole(memory, "memory", 1)
     bs = max(1, min(bs, memory // (2 * per_image.n + 1)))
     out = []
     for first, rows, block in progress_bar(_batches(n, bs), display=progress):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import Tensor, nn
 
-from ..checks import check_labels, check_number, lookup
+from ..checks import check_alike, check_labels, check_number, check_sizes, check_whole, lookup
 from .ddpm import Denoise, denoiser, generate
 from .process import GaussianDiffusion
 from .samplers import ddim
@@ -136,9 +136,10 @@ def log_likelihood(
     y: Tensor,  # classes [b], or attributes [b, k]: 1 present, -1 absent, 0 either
 ) -> Tensor:  # [b]
     "The log probability of the condition according to a classifier."
-    if y.shape not in (logits.shape, logits.shape[:1]):
+    check_alike(logits=logits)
+    if logits.ndim != 2 or y.shape not in (logits.shape, logits.shape[:1]):
         raise ValueError(
-            f"the classifier gave {list(logits.shape)}, the condition is {list(y.shape)}"
+            f"logits of the classifier are {list(logits.shape)}, the condition y is {list(y.shape)}"
         )
     if y.ndim == 1:
         y = check_labels(y, logits.shape[1])
@@ -212,6 +213,7 @@ class TimeConditionalClassifier(nn.Module):
         fold: int = 2,  # side of the squares of pixels folded into channels
     ):
         super().__init__()
+        check_sizes(in_channels=in_channels, outputs=outputs, fold=fold, channels=channels)
         self.fold = fold
         self.width = channels[0]
         emb = 4 * self.width
@@ -225,6 +227,10 @@ class TimeConditionalClassifier(nn.Module):
         self.head = nn.Linear(channels[-1], outputs)
 
     def forward(self, xt, t):
+        check_alike(xt=xt)
+        if xt.ndim != 4:
+            raise ValueError(f"xt is {list(xt.shape)}: noisy images [b, c, h, w] are wanted")
+        xt = xt.to(self.head.weight.dtype)
         x = self.stem(F.pixel_unshuffle(xt, self.fold))
         embedding = self.time(time_embedding(t.expand(len(xt)), self.width).to(xt))
         for i, block in enumerate(self.blocks):
@@ -262,18 +268,21 @@ def complete_conditions(
     Tensor
 ):  # conditions [n, k] of -1 and 1; ValueError where no face of the data has the attribute
     "Whole conditions for one attribute each, the others drawn from the data given that one."
-    gen = torch.Generator().manual_seed(seed)
-    conditions = []
-    for k in which.tolist():
+    if labels.ndim != 2:
+        raise ValueError(f"labels is {list(labels.shape)}: attributes [m, k] are wanted")
+    which = check_labels(which, labels.shape[1], name="which")
+    gen = torch.Generator().manual_seed(check_whole(seed, "seed", 0, 2**63 - 1))
+    conditions = torch.zeros(len(which), labels.shape[1])
+    for i, k in enumerate(which.tolist()):
         rows = labels[labels[:, k] > 0]
         if not len(rows):
             raise ValueError(
-                f"the data hold nothing with attribute {k}: "
+                f"labels hold nothing with attribute {k}: "
                 "the attributes that go with it cannot be drawn from them"
             )
         row = rows[torch.randint(len(rows), (1,), generator=gen)[0]]
-        conditions.append(2 * row.float() - 1)
-    return torch.stack(conditions)
+        conditions[i] = 2 * row.float() - 1
+    return conditions
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #babb1db3
 def conditional_accuracy(
@@ -286,7 +295,7 @@ def conditional_accuracy(
     seed: int = 0,  # of their noise
 ):  # network -> the evaluator's accuracy, a Score
     "A function that draws images of each class from a network and has them evaluated."
-    y = torch.arange(n) % 10
+    y = torch.arange(check_whole(n, "n", 1)) % 10
     shape = (evaluator.channels, evaluator.size, evaluator.size)
 
     def score(model):

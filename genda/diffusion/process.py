@@ -13,7 +13,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..checks import check_alike, check_images, lookup
+from ..checks import check_alike, check_images, check_number, check_whole, lookup
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #e4b73f08
 def _abar(beta):
@@ -51,6 +51,7 @@ def _cosine(T, offset=0.008):
 
 def _sigmoid(T, tau=1.0):
     "A piece of a sigmoid, from -3 to 3."
+    check_number(tau, "tau", 0, above=True)
 
     def curve(u):
         return u.new_tensor(3 / tau).sigmoid() - ((6 * u - 3) / tau).sigmoid()
@@ -67,6 +68,8 @@ def uniform_steps(
     generator: torch.Generator | None = None,  # on the CPU; default PyTorch's
 ) -> Tensor:  # int64 [b]
     "Random steps 1..T, each as likely as the others."
+    check_whole(b, "b", 0)
+    check_whole(T, "T", 1)
     return torch.randint(1, T + 1, (b,), generator=generator)
 
 
@@ -82,7 +85,7 @@ class GaussianDiffusion:
     ):
         self.alpha = torch.as_tensor(alpha).detach().to("cpu", torch.float64).clone()
         self.sigma = torch.as_tensor(sigma).detach().to("cpu", torch.float64).clone()
-        self.T = len(self.alpha) - 1
+        self.T = self.alpha.numel() - 1
         self.prior_std = prior_std
         self.config = config or {}
         self.draw_t = uniform_steps  # which steps are trained; another (b, T, generator) may be set
@@ -97,9 +100,10 @@ class GaussianDiffusion:
 
 def _check_tables(alpha, sigma):
     "Refuse, with ValueError, tables that are no corruption from clean to noisy."
-    if len(alpha) < 2 or alpha.shape != sigma.shape:
+    if alpha.ndim != 1 or len(alpha) < 2 or alpha.shape != sigma.shape:
         raise ValueError("alpha and sigma are tables of T + 1 entries, T at least 1")
     good = ((sigma / alpha).diff() > 0) & (alpha[:-1] > 0) & (alpha[1:] >= 0)
+    good &= sigma[1:].isfinite()
     if alpha[0] != 1 or sigma[0] != 0 or not good.all():
         raise ValueError(
             "alpha must be 1 at t = 0 and above 0 before T, sigma 0 at t = 0, and sigma/alpha "
@@ -116,6 +120,9 @@ def vp(
     **kwargs,  # the schedule's constants: beta_1 and beta_T, offset, or tau
 ) -> GaussianDiffusion:
     "Variance preserving: alpha^2 + sigma^2 = 1."
+    check_whole(T, "T", 1, 1_000_000)
+    for name, constant in kwargs.items():
+        check_number(constant, name)
     abar = lookup("schedule", schedule, schedules)(T, **kwargs)
     config = dict(kind="vp", T=T, schedule=schedule, **kwargs)
     return cls(abar.sqrt(), (1 - abar).sqrt(), config=config)
@@ -131,6 +138,8 @@ def _check(self, *steps, **tensors):
         )
     checked = []
     for name, lowest, t in zip("ts", (1, 0), steps):
+        if t is None or isinstance(t, str):
+            raise TypeError(f"{name} counts steps: an int or integers [b], not {t!r}")
         t = torch.as_tensor(t)
         if t.is_floating_point() or t.is_complex() or t.dtype == torch.bool:
             raise TypeError(f"{name} counts steps: an int or integers [b], not {t.dtype}")
@@ -348,7 +357,8 @@ def prior(
     **kwargs,  # device or dtype, passed on to torch.randn
 ) -> Tensor:  # noise of standard deviation `prior_std`
     "Noise to start sampling from: x_T when nothing is left of the image."
-    return self.prior_std * torch.randn(tuple(shape), generator=generator, **kwargs)
+    shape = [check_whole(side, "shape", 0) for side in shape]
+    return self.prior_std * torch.randn(shape, generator=generator, **kwargs)
 
 
 class RowsOf:
@@ -361,7 +371,7 @@ class RowsOf:
         rows: slice,  # which of them
     ):
         self.generator = generator
-        self.n = n
+        self.n = check_whole(n, "n", 1)
         self.rows = rows
 
     def draw(self, shape):
@@ -387,6 +397,9 @@ def ve(
     sigma_max: float = 50.0,  # noise at t = T, large beside the distances between images
 ) -> GaussianDiffusion:
     "Variance exploding: the image stays, geometrically growing noise drowns it."
+    check_whole(T, "T", 1, 1_000_000)
+    check_number(sigma_min, "sigma_min", 0, above=True)
+    check_number(sigma_max, "sigma_max", 0, above=True)
     log_sigma = torch.linspace(math.log(sigma_min), math.log(sigma_max), T, dtype=torch.float64)
     sigma = torch.cat([log_sigma.new_zeros(1), log_sigma.exp()])
     config = dict(kind="ve", T=T, sigma_min=sigma_min, sigma_max=sigma_max)
@@ -399,6 +412,7 @@ def flow(
     T: int = 1000,  # number of steps
 ) -> GaussianDiffusion:
     "A straight line from the image to noise."
+    check_whole(T, "T", 1, 1_000_000)
     sigma = torch.linspace(0, 1, T + 1, dtype=torch.float64)
     return cls(1 - sigma, sigma, config=dict(kind="flow", T=T))
 
@@ -410,10 +424,11 @@ def c_in(
     x: Tensor = None,  # what it will multiply; by default float32 images on t's device
 ) -> Tensor:  # one number, or [b, 1, 1, 1]
     "What a network's input x_t is multiplied by to have size 1: 1/sqrt(alpha_t^2 + sigma_t^2)."
+    known = {} if x is None else dict(x=x)
+    (steps,) = _check(self, t, **known)
     if x is None:
         x = torch.as_tensor(t).float().view(-1, 1, 1, 1)
-    (t,) = _check(self, t, xt=x)
-    return _like((self.alpha[t] ** 2 + self.sigma[t] ** 2) ** -0.5, x)
+    return _like((self.alpha[steps] ** 2 + self.sigma[steps] ** 2) ** -0.5, x)
 
 # %% ../../nbs/2_diffusion/1_process.ipynb #54b8e185
 @patch

@@ -8,6 +8,7 @@ __all__ = ['SPACINGS', 'SAMPLERS', 'step_times', 'ddim', 'heun', 'dpm', 'invert'
 # %% ../../nbs/2_diffusion/5_samplers.ipynb #6b348f83
 import itertools
 import math
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -48,7 +49,9 @@ def step_times(
         check_whole(steps, "steps", 1, T, f"a trajectory over {T} steps takes 1 to {T} of them")
         return [*spread(T, steps).int().tolist(), 0]
     wanted = list(times)
-    times = [int(t) for t in wanted]
+    times = []
+    with suppress(OverflowError, TypeError, ValueError):  # text, NaN and the like have no int
+        times = [int(t) for t in wanted]
     falling = all(a > b for a, b in itertools.pairwise([T + 1, *times, -1]))
     if len(times) < 2 or times != wanted or not falling:
         raise ValueError(
@@ -166,11 +169,11 @@ def invert(
 def lerp(
     a: Tensor,  # where the line begins
     b: Tensor,  # where the line ends, of the same shape
-    frac: float,  # the position: 0 gives a, 1 gives b
+    frac: float,  # the position, 0..1: 0 gives a, 1 gives b
 ) -> Tensor:  # like a
     "The point on the straight line from a to b."
     check_alike(a=a, b=b)
-    check_number(frac, "frac")
+    check_number(frac, "frac", 0, 1)
     return (1 - frac) * a + frac * b
 
 
@@ -183,18 +186,18 @@ def _directions(x):
 def slerp(
     a: Tensor,  # where the arcs begin: a batch [n, ...], each sample one vector, none zero
     b: Tensor,  # where the arcs end: a batch of the same shape, no sample opposite to that of a
-    frac: float,  # the position: 0 gives a, 1 gives b
+    frac: float,  # the position, 0..1: 0 gives a, 1 gives b
 ) -> Tensor:  # like a
     "The point on the arc from a to b, sample by sample."
     if len(check_alike(a=a, b=b)) < 2:
         raise ValueError(f"a is {list(a.shape)}: a batch of vectors [n, ...] is wanted")
-    check_number(frac, "frac")
+    check_number(frac, "frac", 0, 1)
     u = _directions(a)
     v = _directions(b)
     theta = 2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))
     if not (theta < math.pi - 1e-6).all():
         raise ValueError(
-            "slerp needs vectors that are not zero and not opposite: "
+            "a and b must hold vectors that are not zero and not opposite: "
             "there is no one arc between those"
         )
     apart = theta > 1e-6  # where the vectors coincide, the arc is the straight line

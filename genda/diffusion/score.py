@@ -14,7 +14,7 @@ import torch
 from fastai.learner import Learner
 from torch import Tensor, nn
 
-from ..checks import check_alike, check_number, check_whole
+from ..checks import check_alike, check_images, check_number, check_whole
 from .ddpm import Frame, diffusion_learner
 from .process import GaussianDiffusion, noise_like
 from .samplers import SAMPLERS, step_times
@@ -27,7 +27,7 @@ def sigma2(
 ) -> Tensor:  # weights [b] for the squared error of the score
     "The weights sigma_t^2, under which all levels of noise count alike."
     if predict != "score":
-        raise ValueError(f"sigma_t^2 levels the errors of a score, not of {predict!r}")
+        raise ValueError(f"sigma_t^2 levels errors of predict='score', not of {predict!r}")
     return (process.sigma[t.cpu()] ** 2).float().to(t.device)
 
 # %% ../../nbs/2_diffusion/7_score.ipynb #50e1f7c2
@@ -74,6 +74,10 @@ def langevin_step(
     check_alike(xt=xt, score=score, z=z)
     check_number(snr, "snr", 0, above=True)
     check_number(scale, "scale", 0, above=True)
+    if not score.any():
+        raise ValueError(
+            "score is 0 everywhere: it has no length to compare with that of the noise"
+        )
     return _moved(xt, score, z, snr, scale)
 
 
@@ -270,6 +274,9 @@ def log_density(
         raise ValueError("a clipped x0 prediction has no density: denoiser(..., clip=False)")
     wanted = f"a process of {process.T} steps takes 1 to {process.T}"
     check_whole(steps, "steps", 1, process.T, wanted)
+    check_alike(x=x)
+    if x.ndim < 2 or not x.numel():
+        raise ValueError(f"x is {list(x.shape)}: points [b, d] or images [b, c, h, w] are wanted")
     change = 0.0
     for s, t in itertools.pairwise(_doubling_times(process, steps)):
         v = torch.randint(0, 2, x.shape, generator=generator).to(x) * 2 - 1
@@ -293,7 +300,8 @@ def bits_per_dim(
     generator=None,  # a torch.Generator for all noise
 ) -> Tensor:  # [b], bits per pixel and channel
     "How many bits a pixel costs under the model."
-    check_whole(levels, "levels", 2)
+    check_images(x)
+    check_whole(levels, "levels", 2, 65_536)
     width = 2 / (levels - 1)
     spread = x + width * (torch.rand(x.shape, generator=generator).to(x) - 0.5)
     nats = -log_density(denoise, process, spread, steps, generator)

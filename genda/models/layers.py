@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ..checks import lookup
+from ..checks import check_number, check_size, lookup
 
 # %% ../../nbs/6_workshop/3_layers.ipynb #e855287d
 def _with_batch_norm(conv):
@@ -42,6 +42,8 @@ def conv_block(
     **options,  # what else the convolution takes: stride, padding, bias
 ) -> nn.Sequential:  # [n, ci, h, w] -> [n, co, h, w], smaller by stride and pooling
     "A convolution and what follows it: norm, dropout, activation, pooling."
+    check_size(ci=ci, co=co, k=k)
+    check_number(drop, "drop", 0, 1)
     given = dict(padding=(k - 1) // 2, bias=norm != "batch")  # BatchNorm has a bias of its own
     given.update(options)
     add_norm = lookup("norm of a convolution", norm, _NORMS)
@@ -56,6 +58,16 @@ def conv_block(
 # %% ../../nbs/6_workshop/3_layers.ipynb #236a7e74
 class GroupNorm(nn.GroupNorm):
     "PyTorch's GroupNorm, computed channels first where that is faster: bf16 on a CPU."
+
+    def __init__(
+        self,
+        groups: int,  # how many groups, each normalised by itself
+        channels: int,  # channels of the input, a multiple of `groups`; else ValueError
+    ):
+        check_size(groups=groups, channels=channels)
+        if channels % groups:
+            raise ValueError(f"channels={channels}: a multiple of groups={groups} is wanted")
+        super().__init__(groups, channels)
 
     def forward(self, x):
         slow = x.device.type == "cpu" and x.dtype == torch.bfloat16

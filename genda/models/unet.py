@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..checks import lookup
+from ..checks import check_number, check_size, check_sizes, check_whole, lookup
 from .layers import GroupNorm
 
 # %% ../../nbs/2_diffusion/2_unet.ipynb #0d370681
@@ -27,6 +27,8 @@ def time_embedding(
     period: float = 10000.0,  # the clocks turn once in 2 pi steps to nearly 2 pi `period` steps
 ) -> Tensor:  # [b, dim] in [-1, 1]: sines, then cosines
     "The sinusoidal embedding of steps."
+    check_whole(dim, "dim", 2)
+    check_number(period, "period", 0, above=True)
     index = torch.arange(dim // 2, device=t.device)
     frequency = torch.exp(-math.log(period) * index / (dim // 2))
     angle = t[:, None].float() * frequency
@@ -45,6 +47,7 @@ class ResBlock(nn.Module):
         residual: bool = True,  # False leaves out the addition: a plain convolution block
     ):
         super().__init__()
+        check_size(ci=ci, co=co, emb=emb, groups=groups)
         self.norm1 = GroupNorm(groups, ci)
         self.conv1 = nn.Conv2d(ci, co, 3, padding=1)
         self.emb = nn.Linear(emb, 2 * co)
@@ -74,6 +77,9 @@ class Attention(nn.Module):
         groups: int = 8,  # groups of the norm
     ):
         super().__init__()
+        check_size(channels=channels, heads=heads)
+        if channels % heads:
+            raise ValueError(f"channels={channels}: a multiple of heads={heads} is wanted")
         self.heads = heads
         self.norm = GroupNorm(groups, channels)
         self.qkv = nn.Linear(channels, 3 * channels)
@@ -103,6 +109,9 @@ class Condition(nn.Module):
         attributes: int = 0,  # length of the attribute vectors, or 0
     ):
         super().__init__()
+        check_size(emb=emb)
+        check_whole(classes, "classes", 0)
+        check_whole(attributes, "attributes", 0)
         if classes and attributes:
             given = f"given {classes} and {attributes}"
             raise ValueError(f"a condition is classes or attributes, not both ({given})")
@@ -153,6 +162,9 @@ class Net(nn.Module):
         multiple=1,  # what the sides must divide by once they are folded
     ):
         super().__init__()
+        check_size(in_channels=in_channels, channels=width, emb=emb, fold=fold)
+        if width % 2:
+            raise ValueError(f"channels begin with {width}: an even number is wanted")
         lookup("place for the condition", cond_at, dict.fromkeys(("time", "down", "up")))
         self.in_channels = in_channels
         self.width = width
@@ -190,8 +202,7 @@ class Net(nn.Module):
             raise ValueError(f"xt is {list(xt.shape)}, but this network takes {want}")
         if not xt.is_floating_point():
             raise TypeError(f"xt is {xt.dtype}, but this network takes float images")
-        if xt.dtype == torch.float16:
-            xt = xt.to(self.time[0].weight.dtype)
+        xt = xt.to(self.time[0].weight.dtype)
         b, _, h, w = xt.shape
         down, up = self.embed(t, y, keep, b)
         x = F.pad(xt, (0, -w % self.multiple, 0, -h % self.multiple))
@@ -258,11 +269,15 @@ class UNet(Net):
         pool: bool = False,  # halve by max-pooling instead of strided convolutions
         residual: bool = True,  # False: plain convolution blocks
     ):
+        check_sizes(channels=channels, layers=layers)
+        check_whole(mid, "mid", 0)
         n = len(channels)
         first = channels[0]
         last = channels[-1]
         emb = emb or 4 * first
         layers = [layers] * n if isinstance(layers, int) else list(layers)
+        if len(layers) != n:
+            raise ValueError(f"layers={layers}: one number, or one for each of {n} levels")
         super().__init__(
             in_channels, first, emb, classes, attributes, cond_at, fold, multiple=2 ** (n - 1)
         )
@@ -308,6 +323,7 @@ def cost(
     "The size of a network and the work of its forward pass."
     from torch.utils.flop_counter import FlopCounterMode
 
+    check_sizes(shape=tuple(shape))
     p = next(net.parameters())
     with FlopCounterMode(display=False) as counter:
         net(p.new_zeros(1, *shape), p.new_ones(1).long())
@@ -346,6 +362,9 @@ class SimpleUNet(Net):
         emb: int = 128,  # length of the embedding
         **kwargs,  # classes, attributes, cond_at
     ):
+        check_sizes(channels=channels)
+        if len(channels) % 2 == 0:
+            raise ValueError(f"channels={channels}: an odd number of stages is wanted")
         n = len(channels) // 2
         super().__init__(in_channels, 64, emb, multiple=2**n, **kwargs)
         self.downs = nn.ModuleList()
@@ -384,6 +403,8 @@ class CNN(Net):
         **kwargs,  # classes, attributes, cond_at
     ):
         super().__init__(in_channels, 32, emb, **kwargs)
+        check_sizes(channels=channels)
+        check_size(kernel=kernel)
         self.convs = nn.ModuleList()
         for ci, co in itertools.pairwise((in_channels, *channels)):
             self.convs.append(nn.Conv2d(ci, co, kernel, padding=kernel // 2))

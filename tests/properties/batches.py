@@ -1,0 +1,96 @@
+"Tensors that will do and tensors that will not, for the cases of functions of images."
+
+import torch
+from hypothesis import strategies as st
+
+
+def _with_nan(x):
+    x = x.clone()
+    x.view(-1)[:1] = torch.nan
+    return x
+
+
+# what may be done to a good batch; those that say "good" or "double" ought to work
+KINDS = dict(
+    double=lambda x: x.double(),
+    half=lambda x: x.half(),
+    bfloat=lambda x: x.bfloat16(),
+    fewer=lambda x: x[1:],
+    one=lambda x: x[:1],
+    empty=lambda x: x[:0],
+    thin=lambda x: x[..., :0],
+    sample=lambda x: x[0],
+    flat=lambda x: x.flatten(),
+    nested=lambda x: x[None],
+    whole=lambda x: (100 * x).long(),
+    bytes=lambda x: (100 * x).abs().byte(),
+    bool=lambda x: x > 0,
+    nan=_with_nan,
+    far=lambda x: 300 * x,
+    zero=lambda x: 0 * x,
+)
+
+
+def _batch(shape, kind, seed):
+    x = 2 * torch.rand(shape, generator=torch.Generator().manual_seed(seed)) - 1
+    return x if kind == "good" else KINDS[kind](x)
+
+
+def batch(*shape, without=()):
+    "Float tensors of a shape in [-1, 1], and what is none."
+    kinds = [kind for kind in KINDS if kind not in without]
+    kinds = ["good"] * len(kinds) + kinds
+    return st.builds(_batch, st.just(shape), st.sampled_from(kinds), st.integers(0, 99))
+
+
+def rarely(odd, good):
+    "What will do, and once in a while `odd`: for functions of many arguments."
+    return st.integers(0, 7).flatmap(lambda k: odd if k == 7 else good)
+
+
+def good_batch(*shape):
+    return st.builds(_batch, st.just(shape), st.just("good"), st.integers(0, 99))
+
+
+def labels(n, classes):
+    "Classes [n] that exist, and what is none."
+    good = st.lists(st.integers(0, classes - 1), min_size=n, max_size=n).map(torch.tensor)
+    odd = [
+        torch.zeros(n),
+        torch.zeros(n, dtype=torch.bool),
+        torch.zeros(n).byte(),
+        torch.zeros(n).int(),
+        torch.zeros(n + 1).long(),
+        torch.zeros(1).long(),
+        torch.zeros(0).long(),
+        torch.zeros(n, 1).long(),
+        torch.tensor(0),
+        torch.full((n,), classes),
+        torch.full((n,), -1),
+        torch.full((n,), 2**62),
+    ]
+    return good | st.sampled_from(odd)
+
+
+def steps(T, b, lowest=1):
+    "Steps of a process, one or [b], and what is none."
+    many = st.lists(st.integers(lowest, T), min_size=b, max_size=b).map(torch.tensor)
+    odd = [
+        T + 1,
+        -1,
+        10**12,
+        2.5,
+        True,
+        None,
+        "3",
+        float("nan"),
+        torch.ones(b),
+        torch.ones(b, dtype=torch.bool),
+        torch.ones(b).byte(),
+        torch.ones(b + 1).long(),
+        torch.ones(0).long(),
+        torch.ones(b, 1).long(),
+        torch.full((b,), T + 1),
+        torch.full((b,), lowest - 1),
+    ]
+    return st.integers(lowest, T) | many | st.sampled_from(odd)
