@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -31,12 +30,14 @@ class Case:
     examples: int = EXAMPLES
     holds: object = None  # (result, **arguments): asserts what is documented of a result
     others: tuple = ()  # further documented errors, such as FileNotFoundError
+    says: tuple = ()  # what a message may call an argument instead of its name
     seen: dict = field(default_factory=lambda: dict(worked=0, refused=0))
 
 
-def case(name, function, examples=1.0, holds=None, others=(), **arguments):
+def case(name, function, /, examples=1.0, holds=None, others=(), says=(), **arguments):
     "Add a case; `examples` is a share of the usual number, for what takes long."
-    CASES[name] = Case(function, arguments, max(10, int(examples * EXAMPLES)), holds, others)
+    calls = max(10, int(examples * EXAMPLES))
+    CASES[name] = Case(function, arguments, calls, holds, others, says)
 
 
 def whole(low, high):
@@ -80,38 +81,54 @@ def has_nan(thing):
     return any(np.isnan(array).any() for array in values(thing))
 
 
-def refused_well(error, arguments):
+def refused_well(error, arguments, says=()):
     "Why a refusal is none that helps; None for a good one."
     text = str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    last = Path(frames[-1].filename)
-    if PACKAGE not in last.parents:
-        return f"raised in {last.name}, not by a check of ours"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    file = Path(last.filename)
+    if PACKAGE not in file.parents or not last.line.startswith("raise"):
+        return f"raised in {file.name}, line {last.lineno}, not by a check of ours"
     if "\n" in text:
         return "more than one line"
     if len(text) > 500:
         return f"{len(text)} characters"
-    if not any(re.search(rf"\b{re.escape(name)}\b", text) for name in arguments):
+    if not names_one(text, arguments) and not any(word in text for word in says):
         return f"names none of {', '.join(arguments)}"
     return None
 
 
+def names_one(text, arguments):
+    """Whether a message names an argument, such as 'xT' or 'prediction' for predict.
+
+    What `lookup` says, as "unknown network 'nonsense'", does so by its value.
+    """
+    for name, value in arguments.items():
+        ending = r"\w*" if len(name) > 4 else ""  # 'predict' is named by 'prediction'
+        if re.search(rf"\b{re.escape(name)}{ending}\b", text, re.IGNORECASE):
+            return True
+        if re.match(rf"unknown [^:]+ {re.escape(repr(value))}: one of", text):
+            return True
+    return False
+
+
 def call(it, arguments):
     "One call, and what must hold of it."
-    shown = {k: v if not isinstance(v, Tensor) else (v.dtype, v.shape) for k, v in arguments.items()}
+    shown = {
+        k: v if not isinstance(v, Tensor) else (v.dtype, v.shape) for k, v in arguments.items()
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = it.function(**arguments)
     except (ValueError, TypeError, *it.others) as error:
-        why = refused_well(error, arguments)
+        why = refused_well(error, arguments, it.says)
         assert why is None, f"{shown}: {type(error).__name__}: {error} ({why})"
         it.seen["refused"] += 1
         return
     it.seen["worked"] += 1
     assert has_nan(arguments) or not has_nan(result), f"{shown} gave NaN"
     if it.holds is not None:
-        it.holds(result, **arguments)
+        assert it.holds(result, **arguments) in (None, True), f"{shown} gave {result}"
 
 
 def run(name):
