@@ -134,7 +134,7 @@ def gan_learner(**arguments):
 case(
     "gan.gan_learner",
     gan_learner,
-    examples=0.5,
+    examples=0.3,
     kind=mostly("acgan", name_of("acgan", "dcgan")),
     z=mostly(2, WIDTH),
     label=mostly(2, WIDTH),
@@ -271,7 +271,7 @@ def dann_learner(**arguments):
 case(
     "adaptation.dann.dann_learner",
     dann_learner,
-    examples=0.3,
+    examples=0.2,
     says=("high",),
     at=mostly("1", name_of("0", "1")),
     gamma=mostly(10.0, number(0, 20) | st.none()),

@@ -185,7 +185,7 @@ def trained(images, kind, net, lr):
 case(
     "evaluation.evaluators.train_evaluator",
     trained,
-    examples=0.3,
+    examples=0.15,
     images=mostly(6, whole(1, 12)),
     kind=mostly("classes", name_of("classes", "attributes")),
     net=mostly("plain", name_of("plain")),
