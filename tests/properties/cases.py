@@ -18,6 +18,7 @@ import genda
 PACKAGE = Path(genda.__file__).parent
 EXAMPLES = int(os.environ.get("GENDA_EXAMPLES", "200"))  # calls of a function; thousands at night
 CASES = {}  # name of a function -> its Case
+IMAGES = {"x", "x0", "xt", "xT"}  # one and the same to who gives them
 NO_NUMBERS = (None, "3", True, math.nan, math.inf, -math.inf, [1], 2.5)
 
 
@@ -100,8 +101,11 @@ def refused_well(error, arguments, says=()):
 def names_one(text, arguments):
     """Whether a message names an argument, such as 'xT' or 'prediction' for predict.
 
-    What `lookup` says, as "unknown network 'nonsense'", does so by its value.
+    What `lookup` says, as "unknown network 'nonsense'", does so by its value; images are called
+    x0 or xt by what works on them.
     """
+    if IMAGES & {*arguments} and any(re.search(rf"\b{name}\b", text) for name in IMAGES):
+        return True
     for name, value in arguments.items():
         ending = r"\w*" if len(name) > 4 else ""  # 'predict' is named by 'prediction'
         if re.search(rf"\b{re.escape(name)}{ending}\b", text, re.IGNORECASE):
