@@ -123,7 +123,7 @@ def augment(
     n, c = x.shape[:2]
 
     def draw(*shape):
-        return (torch.rand(*shape, generator=generator) * 2 - 1).to(x)
+        return (torch.rand(*shape, generator=generator) * 2 - 1).to(x.device, x.dtype)
 
     turn = draw(n) * 0.26 * move
     shear = draw(n) * 0.2 * move
