@@ -26,6 +26,7 @@ from genda.checks import (
     check_finite,
     check_images,
     check_labels,
+    check_number,
     check_whole,
     lookup,
 )
@@ -85,7 +86,7 @@ ENCODINGS = dict(ones=_ones, index=_index)
 
 
 def encode_labels(
-    y: Tensor,  # classes [b], or attributes [b, k] of 0 and 1; anything else raises ValueError
+    y: Tensor,  # classes [b], or attributes [b, k] as 0 and 1; other shapes raise ValueError
     k: int,  # how many classes or attributes there are
     encoding: str = "ones",  # 'ones', or 'index' for (index + 1); another name raises ValueError
 ) -> Tensor:  # float [b, k]
@@ -94,6 +95,7 @@ def encode_labels(
         raise ValueError(
             f"this network has a condition: labels are wanted, classes [b] or attributes [b, {k}]"
         )
+    check_whole(k, "k", 1)
     if y.ndim == 2 and y.shape[1] != k:
         raise ValueError(f"labels {list(y.shape)}, but this network takes [b, {k}]")
     encode = lookup("encoding", encoding, ENCODINGS)
@@ -105,6 +107,7 @@ def doublings(
     size: int,  # side of the images in px: 4 to 7, doubled at least once; else ValueError
 ) -> tuple:  # the side where the generator starts, how often it doubles
     "How a side comes about by doubling."
+    check_whole(size, "size", 1)
     side = size
     times = 0
     while side > 7 and side % 2 == 0:
@@ -140,8 +143,10 @@ class Generator(nn.Module):
         mean: float = 0.0,  # of the noise
     ):
         super().__init__()
-        self.k, self.z = k, z
-        self.encoding, self.mean = encoding, mean
+        for name, value in dict(channels=channels, z=z, label=label, base=base).items():
+            check_whole(value, name, 1)
+        self.k, self.z = check_whole(k, "k", 0), z
+        self.encoding, self.mean = encoding, check_number(mean, "mean")
         side, times = doublings(size)
         widths = [base * 2**i for i in reversed(range(times))]
         self.label = nn.Sequential(nn.Linear(k, label), nn.LeakyReLU(0.2)) if k else None
@@ -183,7 +188,9 @@ class Discriminator(nn.Module):
     ):
         super().__init__()
         lookup("norm", norm, dict.fromkeys(("batch", "spectral", "none")))
-        self.k, self.size, self.encoding = k, size, encoding
+        check_whole(channels, "channels", 1)
+        check_whole(base, "base", 1)
+        self.k, self.size, self.encoding = check_whole(k, "k", 0), size, encoding
         side, halvings = doublings(size)
         widths = [base * 2**i for i in range(halvings)]
         self.label = nn.Linear(k, size * size) if k and shown else None
@@ -252,14 +259,14 @@ class GANLoss(nn.Module):
         self,
         adversarial: str = "bce",  # the adversarial loss: bce, minimax or hinge; else ValueError
         adv: float = 1.0,  # weight of the adversarial loss in the generator's loss
-        smooth: float = 0.0,  # one-sided label smoothing: real images are to reach 1 - smooth
+        smooth: float = 0.0,  # one-sided label smoothing, 0..1: real images are to reach 1 - smooth
         answers=F.cross_entropy,  # the loss of the label's head (logits, y)
     ):
         super().__init__()
         self.of_discriminator, self.of_generator = lookup(
             "adversarial", adversarial, ADVERSARIAL_LOSSES
         )
-        self.adv, self.smooth = adv, smooth
+        self.adv, self.smooth = check_number(adv, "adv"), check_number(smooth, "smooth", 0, 1)
         self.answers = answers
 
     def forward(self, pred, y, turn, lambd):
@@ -289,8 +296,9 @@ class TakeTurns(Callback):
         lambd=0.2,  # weight of the label for the generator: a number, or a function of progress
         patience: int = 300,  # turns of the discriminator in a row that must look useless
     ):
-        self.discriminator_steps, self.patience = discriminator_steps, patience
-        self.lambd = lambd
+        self.discriminator_steps = check_whole(discriminator_steps, "discriminator_steps", 1)
+        self.patience = check_whole(patience, "patience", 1)
+        self.lambd = lambd if callable(lambd) else check_number(lambd, "lambd")
         self.losses = dict(discriminator=[], generator=[])
         self.useless = [0, 0]
 

@@ -20,6 +20,7 @@ from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
+from .checks import check_alike, check_whole
 from .data.digits import digit_set
 from .data.registry import load
 from .diffusion.guidance import cfg
@@ -30,11 +31,16 @@ from .zoo import Drawing, load_model
 # %% ../nbs/6_workshop/9_widgets.ipynb #d45bdb0e
 def sheet(
     images: Tensor,  # [n, c, h, w] in [-1, 1], 1 or 3 channels
-    ncols: int = 8,  # images in a row
+    ncols: int = 8,  # images in a row, 1 or more
     zoom: int = 3,  # screen pixels per image pixel, 1 or more
     rows: list = (),  # one text per row, at its left
 ) -> PILImage.Image:  # grey or RGB, a white line of `zoom` pixels between images
     "Images side by side as one picture."
+    check_alike(images=images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.numel():
+        raise ValueError(f"images are [n, 1 or 3, h, w], not {list(images.shape)}")
+    check_whole(ncols, "ncols", 1)
+    check_whole(zoom, "zoom", 1)
     x = ((images.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
     x = x.permute(0, 2, 3, 1).numpy()
     n, h, w, c = x.shape
@@ -207,11 +213,12 @@ def ready_to_draw(
     seed: int = 0,  # of the noise
 ) -> tuple:  # denoise, process, xT [n, c, h, w]
     "A shipped network ready to draw, and fixed noise."
+    check_whole(seed, "seed", 0, 2**63 - 2)
     drawing = Drawing(*load_model(name))
+    xT = drawing.prior(n, torch.Generator().manual_seed(seed))
     classes = drawing.card["net"].get("classes")
     if y is None and classes:
         y = torch.arange(n) % classes
-    xT = drawing.prior(n, torch.Generator().manual_seed(seed))
     return drawing.denoise(y), drawing.process, xT
 
 # %% ../nbs/6_workshop/9_widgets.ipynb #cb782609
@@ -293,6 +300,7 @@ def attribute_buttons(
     steps: int = 10,  # steps of the sampler
 ) -> Playground:
     "Faces whose attributes are switched on and off, and the guidance weight."
+    check_whole(seed, "seed", 0, 2**63 - 1)
     drawing = Drawing(*load_model(name))
     names = drawing.card.get("attributes")
     if not names:

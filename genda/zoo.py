@@ -161,6 +161,7 @@ def conditional_net(
     **kwargs,  # handed to `make_net`, with classes= or attributes=
 ) -> nn.Module:
     "A network with a condition."
+    check_net(dict(kwargs, linear=linear))
     net = make_net(name, **kwargs)
     if linear:
         net.cond.table = nn.Linear(net.cond.attributes, len(net.cond.none))
@@ -187,7 +188,8 @@ def check_net(
     "Refuse a network that no machine could hold, before it is built."
     for name, top in _MOST.items():
         value = net.get(name) or 1
-        numbers = value if isinstance(value, (list, tuple)) else [value]
+        several = name in ("channels", "layers") and isinstance(value, (list, tuple))
+        numbers = value if several else [value]
         check_whole(len(numbers), f"entries of {name}", 1, 16)
         for number in numbers:
             check_whole(number, name, 1, top)
@@ -204,7 +206,6 @@ def untrained(
     card: dict,  # of a generator; ValueError where its network is too large
 ) -> nn.Module:
     "The untrained network that a generator's card describes."
-    check_net(card["net"])
     net = conditional_net(**card["net"])
     if card["predict"] == "score":
         return ScoreNet(net, GaussianDiffusion.from_config(card["process"]))
@@ -261,10 +262,11 @@ class Drawing:
 
     def prior(
         self,
-        n: int,  # images
+        n: int,  # images, at least 1
         generator=None,  # a torch.Generator for the noise
     ) -> Tensor:  # [n, c, h, w]
         "Noise to start from."
+        check_whole(n, "n", 1)
         return self.process.prior((n, *self.shape), generator=generator).to(self.device)
 
     def condition(
@@ -682,6 +684,7 @@ def recheck(
     folder=None,  # where its files lie; by default the package, then `settings().models`
 ) -> pd.DataFrame:  # a row per figure: card, here, n, low, high, and whether it holds
     "The figures of a card, computed anew."
+    check_whole(n, "n", 2)
     model, card = load_model(name, folder)
     found = ENTRIES[name].figures(model, card, n)
     rows = {}

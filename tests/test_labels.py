@@ -48,7 +48,7 @@ def test_labels_in_a_loader_stay_labels(dtype):
 
 
 def test_a_loader_needs_a_label_for_each_image():
-    with pytest.raises(ValueError, match="3 images and 2 labels"):
+    with pytest.raises(ValueError, match="3 images and y 2 labels"):
         ImageData(X.byte(), Y[:2], ["a", "b", "c"])
 
 

@@ -27,7 +27,7 @@ from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 from torch import Tensor, nn
 
-from ..checks import check_alike, check_labels, lookup
+from ..checks import check_alike, check_labels, check_number, check_whole, lookup
 from ..models.layers import conv_block, evaluating
 from ..training.callbacks import Precision, StopDiverged, diverged, fast_dtype, finding_lr
 
@@ -71,6 +71,8 @@ def digit_net(
 ) -> nn.Sequential:  # its children: 'features', 'classifier'
     "One of two small networks for digits."
     convs, width, drop = lookup("network", kind, _DIGIT_NETS)
+    for name, value in dict(channels=channels, classes=classes, size=size).items():
+        check_whole(value, name, 1)
     if size % 4:
         raise ValueError(f"size={size}: the two poolings want a multiple of 4")
     features = nn.Sequential(*convs(channels), nn.Flatten())
@@ -89,10 +91,11 @@ def _evaluating(model):
         yield device
 
 
-def _check_some(x):
-    "Refuse what are no float images, and none at all."
+def _check_some(x, bs):
+    "Refuse what are no float images, none at all, and batches of none."
     check_alike(x=x)
-    if not len(x):
+    check_whole(bs, "bs", 1)
+    if not x.numel():
         raise ValueError(f"x is {list(x.shape)}: there are no images to look at")
 
 
@@ -103,7 +106,7 @@ def accuracy(
     bs: int = 500,  # images at a time
 ) -> float:  # 0..1
     "The share of images whose largest logit is their label's."
-    _check_some(x)
+    _check_some(x, bs)
     answers = []
     with _evaluating(model) as device:
         for images in x.float().split(bs):
@@ -131,7 +134,8 @@ class GradientReversal(nn.Module):
         self,
         lambd: float = 1.0,  # how strongly, at least 0; else ValueError
     ):
-        if not lambd >= 0:
+        check_number(lambd, "lambd")
+        if lambd < 0:
             raise ValueError(
                 f"lambd={lambd}: at least 0 is wanted; the layer changes the sign itself"
             )
@@ -144,9 +148,11 @@ class GradientReversal(nn.Module):
 # %% ../../nbs/4_adaptation/1_dann.ipynb #2f8bdd4c
 def dann_lambda(
     p: float,  # share of training done, 0..1
-    gamma: float = 10.0,  # how fast it rises
+    gamma: float = 10.0,  # how fast it rises, at least 0
 ) -> float:  # 0..1
     "The paper's strength of reversal."
+    check_number(p, "p", 0)
+    check_number(gamma, "gamma", 0)
     return 2 / (1 + math.exp(-gamma * p)) - 1
 
 
@@ -157,6 +163,8 @@ def dann_lr(
     beta: float = 0.75,  # how far it falls: to lr0 / (1 + alpha) ** beta
 ) -> float:  # between 0 and lr0
     "The paper's learning rate."
+    for name, value in dict(p=p, lr0=lr0, alpha=alpha, beta=beta).items():
+        check_number(value, name, 0)
     return lr0 / (1 + alpha * p) ** beta
 
 
@@ -165,6 +173,7 @@ def dann_schedule(
     **kwargs,  # alpha and beta: how fast and how far it falls
 ) -> ParamScheduler:
     "The paper's learning rate as a fastai schedule."
+    dann_lr(0, lr0, **kwargs)  # refuses what cannot work now, and not in the first batch
     return ParamScheduler(dict(lr=partial(dann_lr, lr0=lr0, **kwargs)))
 
 # %% ../../nbs/4_adaptation/1_dann.ipynb #d59a780d
@@ -183,7 +192,7 @@ def features(
     bs: int = 500,  # images at a time
 ) -> Tensor:  # [n, length], float32 on the CPU
     "What a layer of a network computes of images, streamed."
-    _check_some(x)
+    _check_some(x, bs)
     out = []
     with _evaluating(model) as device, hook_output(layer(model, at)) as hook:
         for v in x.float().split(bs):
@@ -202,6 +211,9 @@ def domain_head(
     if out not in (1, 2):
         raise ValueError(f"out={out}: 2 logits, or 1 for a sigmoid neuron")
     widths = (features, *hidden)
+    check_number(drop, "drop", 0, 1)
+    for width in widths:
+        check_whole(width, "a width among features and hidden", 1)
     return nn.Sequential(*_dense(widths, drop), nn.Linear(widths[-1], out))
 
 
@@ -343,7 +355,7 @@ class DANNCallback(Paired):
         # only if a subclass sets self.at = f"model.{at}" after this line.
         super().__init__()
         self.head_at, self.make_head = at, head
-        self.lambd = lambd
+        self.lambd = check_number(lambd, "lambd", 0)
         self.log = []
 
     @property
@@ -423,9 +435,10 @@ class LambdaSchedule(Callback):
         self,
         gamma: float = 10.0,  # how fast, as in `dann_lambda`
         high: float = 1.0,  # where it leads
-        wait: float = 0.0,  # share of training before it starts, 0 <= wait < 1
+        wait: float = 0.0,  # share of training before it starts, 0 to 0.99
     ):
-        self.gamma, self.high, self.wait = gamma, high, wait
+        self.gamma, self.high = check_number(gamma, "gamma", 0), check_number(high, "high", 0)
+        self.wait = check_number(wait, "wait", 0, 0.99)
 
     def before_batch(self):
         if not self.training:
@@ -446,5 +459,6 @@ def dann_learner(
     **kwargs,  # handed to the Learner
 ) -> Learner:
     "A Learner that adapts a classifier."
+    layer(model, at)
     schedule = [] if gamma is None else [LambdaSchedule(gamma, lambd)]
     return adaptation_learner(dls, model, method(at, head, lambd), [*L(cbs), *schedule], **kwargs)

@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from ..checks import check_number, check_whole
+
 # %% ../../nbs/4_adaptation/2_domain_gap.ipynb #ea72e2aa
 class Watch(Callback):
     "Call a function at evenly spaced moments of training and keep what it returns."
@@ -29,7 +31,7 @@ class Watch(Callback):
         times: int = 10,  # how often: at the end of each such share of training
     ):
         self.fn = fn
-        self.times = times
+        self.times = check_whole(times, "times", 1)
 
     def before_fit(self):
         self.kept = []
@@ -41,9 +43,9 @@ class Watch(Callback):
 # %% ../../nbs/4_adaptation/2_domain_gap.ipynb #0779d602
 def _check(fs, ft):
     "Both sets of features as one [2n, length], and the domain of each: 0 source, 1 target."
-    if fs.ndim != 2 or fs.shape != ft.shape or len(fs) < 2:
+    if fs.ndim != 2 or fs.shape != ft.shape or len(fs) < 2 or not fs.numel():
         raise ValueError(
-            f"features {list(fs.shape)} and {list(ft.shape)}: "
+            f"features: fs is {list(fs.shape)}, ft is {list(ft.shape)}: "
             "as many points [n, length] of each domain are wanted, at least 2"
         )
     f = torch.cat([fs, ft]).float()
@@ -60,8 +62,11 @@ def a_distance(
 ) -> float:  # about 0 (cannot be told apart) to 2
     "The proxy A-distance of two domains, by logistic regression."
     f, domain = _check(fs, ft)
+    check_whole(seed, "seed", 0, 2**63 - 1)
     order = torch.randperm(len(f), generator=torch.Generator().manual_seed(seed))
     fit, test = order.chunk(2)
+    if len(domain[fit].unique()) < 2:
+        raise ValueError(f"fs and ft hold {len(fs)} points each: too few to fit and to test")
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
     classifier.fit(f[fit], domain[fit])
     error = (classifier.predict(f[test]) != domain[test].numpy()).mean()
@@ -81,12 +86,16 @@ def nn_domain_accuracy(
 def tsne_layout(
     f: Tensor,  # features [n, length], 2 to 2,000 of them; more raise ValueError
     start=None,  # where the points begin [n, 2]; by default their two principal components
-    perplexity: float = 30.0,  # about how many neighbours count
+    perplexity: float = 30.0,  # about how many neighbours count, above 0
     seed: int = 0,  # of what is random
 ) -> np.ndarray:  # [n, 2]
     "Points in the plane by t-SNE, after a PCA to at most 50 dimensions."
     if not 2 <= len(f) <= 2000:
-        raise ValueError(f"{len(f)} points: t-SNE draws 2 to 2,000; take a sample")
+        raise ValueError(f"f: {len(f)} points: t-SNE draws 2 to 2,000; take a sample")
+    if f.ndim != 2 or not f.numel() or not f.isfinite().all():
+        raise ValueError(f"f is {list(f.shape)}: finite features [n, length] are wanted")
+    check_number(perplexity, "perplexity", 0, above=True)
+    check_whole(seed, "seed", 0, 2**32 - 1)
     f = f.float().numpy()
     f = PCA(min(50, *f.shape), random_state=seed).fit_transform(f)
     if start is None:

@@ -29,7 +29,7 @@ from genda.adaptation.dann import (
     domain_head,
 )
 from .domain_gap import Watch
-from ..checks import lookup
+from ..checks import check_number, check_whole, lookup
 from ..data.domains import pair_dls, pair_sets
 from ..data.registry import dls, load
 from ..models.layers import conv_block
@@ -89,6 +89,7 @@ def use_domain(
     domain: int,  # 0: the source's statistics, 1: the target's
 ) -> nn.Module:  # the model itself
     "Say which statistics a model's DomainBatchNorms use outside training."
+    check_whole(domain, "domain", 0, 1)
     for m in model.modules():
         if isinstance(m, DomainBatchNorm):
             m.domain = domain
@@ -117,10 +118,12 @@ def augment(
     generator=None,  # a torch.Generator
 ) -> Tensor:  # as `x`
     "Each image moved and recoloured a little, at random."
+    check_number(move, "move", 0)
+    check_number(recolour, "recolour", 0, 1)
     n, c = x.shape[:2]
 
     def draw(*shape):
-        return (torch.rand(*shape, generator=generator) * 2 - 1).to(x.device)
+        return (torch.rand(*shape, generator=generator) * 2 - 1).to(x.device, x.dtype)
 
     turn = draw(n) * 0.26 * move
     shear = draw(n) * 0.2 * move
@@ -157,7 +160,8 @@ class Augment(Callback):
         move: float = 1.0,  # how far images are moved, as in `augment`
         recolour: float = 0.0,  # share of images with a contrast and brightness of their own
     ):
-        self.move, self.recolour = move, recolour
+        self.move = check_number(move, "move", 0)
+        self.recolour = check_number(recolour, "recolour", 0, 1)
 
     def before_batch(self):
         if not self.training:
@@ -172,16 +176,17 @@ class Augment(Callback):
 # %% ../../nbs/4_adaptation/3_recipe.ipynb #8578fc53
 def class_confusion(
     logits: Tensor,  # [b, k] of unlabelled images
-    temperature: float = 2.5,  # softens the probabilities
+    temperature: float = 2.5,  # softens the probabilities, above 0
 ) -> Tensor:  # a scalar, 0 where no class is mistaken for another
     "Minimum class confusion (Jin et al. 2020)."
+    check_number(temperature, "temperature", 0, above=True)
     p = (logits.float() / temperature).softmax(1)
     k = p.shape[1]
     entropy = -(p * p.clamp_min(1e-8).log()).sum(1)
     weight = 1 + (-entropy).exp()
     weight = (len(p) * weight / weight.sum()).detach()
     confused = (p * weight[:, None]).T @ p
-    confused = confused / confused.sum(1, keepdim=True)
+    confused = confused / confused.sum(1, keepdim=True).clamp_min(1e-30)
     return (confused.sum() - confused.trace()) / k
 
 
@@ -201,6 +206,7 @@ class UNetEncoder(nn.Module):
         widths=(16, 32, 64),  # of the levels
     ):
         super().__init__()
+        check_whole(channels, "channels", 1)
         net = UNet(channels, widths, 1)
         self.stem, self.downs, self.halves, self.mid = net.stem, net.downs, net.halves, net.mid
         self.e = nn.Parameter(torch.zeros(1, 4 * widths[0]))  # in place of the time embedding
@@ -222,6 +228,9 @@ def folded_net(
 ) -> nn.Sequential:  # its children: 'features', 'classifier'
     "A fast network: 2x2 pixels folded into channels, three convolutions, two linear layers."
     a, b, c = widths
+    check_whole(channels, "channels", 1)
+    check_whole(classes, "classes", 1)
+    check_whole(size, "size", 4)
     body = [nn.PixelUnshuffle(2), *conv_block(4 * channels, a, bias=True)]
     body += [*conv_block(a, b, bias=True, pool=True), *conv_block(b, c, bias=True), nn.Flatten()]
     head = [nn.Linear(c * (size // 4) ** 2, 256), nn.BatchNorm1d(256), nn.ReLU()]
@@ -267,6 +276,8 @@ def resnet(
     pretrained: bool = False,  # ImageNet's weights for it; where they cannot be had, a message
 ) -> nn.Sequential:  # its children: 'backbone', 'dense', 'label'
     "A residual network with three layers at which a domain head may look."
+    check_whole(channels, "channels", 1)
+    check_whole(classes, "classes", 1)
     body = _deep_backbone(pretrained) if deep else _small_backbone(channels)
     dense = nn.Sequential(nn.Linear(2048 if deep else 64, 128), nn.ReLU())
     label = nn.Linear(128, classes)
@@ -344,10 +355,12 @@ def adapt(
 ) -> dict:  # accuracies on test images, and the domain head's at the end of training
     "Train one row of a table and say what came of it."
     callback = lookup("method", method, METHODS)
+    check_whole(images, "images", 1)
     set_seed(seed)
     source, target = pair_sets(pair)
     d, source_kw, target_kw = _row_dls(pair, method, bs, size, align, n, n_valid)
     make = lookup("network", net, NETS)
+    make_head = lookup("head", head, HEADS)
     model = make(target_kw["channels"], len(d.train.dataset.vocab), size)
     xs, ys = load(source, "test", **source_kw)
     xt, yt = load(target, "test", **target_kw)
@@ -357,7 +370,7 @@ def adapt(
     if callback is None:
         learn = _target_learner(d, model, cbs)
     elif issubclass(callback, DANNCallback):
-        learn = dann_learner(d, model, at, HEADS[head], gamma, lambd, callback, cbs)
+        learn = dann_learner(d, model, at, make_head, gamma, lambd, callback, cbs)
     else:
         learn = adaptation_learner(d, model, callback(at), cbs)
 

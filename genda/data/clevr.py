@@ -35,7 +35,7 @@ from genda.data.raycast import (
     render,
 )
 from .registry import register
-from .splits import take_split
+from .splits import check_seed, take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/8_clevr.ipynb #c213fd2e
@@ -50,7 +50,7 @@ def vector(
         f"a list is wanted, with names such as {NAMES[1]!r}; "
         f"colours {', '.join(COLOURS)}; shapes {', '.join(SOLIDS)}"
     )
-    if isinstance(names, str):
+    if not isinstance(names, (list, tuple)):
         raise ValueError(f"{names!r}: {wanted}")
     unknown = [name for name in names if name not in NAMES]
     if unknown:
@@ -104,10 +104,12 @@ def read_lists(
 
 # %% ../../nbs/5_data/8_clevr.ipynb #bf848782
 def draw_lists(
-    n: int,  # scenes
+    n: int,  # scenes, at least 0
     seed: int = 0,  # the same seed gives the same lists
 ) -> list:  # n lists of 3 different names
     "Three of the 24 kinds for each scene, none preferred."
+    check_whole(n, "n", 0)
+    check_seed(seed)
     rng = np.random.RandomState(seed)
     lists = []
     for _ in range(n):
@@ -164,9 +166,10 @@ SEEN = 0.6  # the share of a thing's outline that must be seen
 
 def visible_shares(
     scene,  # a Scene
-    size: int = 64,  # rays per side to look with
+    size: int = 64,  # rays per side to look with, 1 to 4,096
 ) -> np.ndarray:  # [things], in 0..1
     "The share of each thing's outline that nothing hides."
+    check_whole(size, "size", 1, 4096)
     distances = intersect(scene, scene.eye[:, None], rays(scene.eye, size, size))
     nearest = distances.argmin(0)
     visible = []
@@ -213,6 +216,7 @@ def draw_scene(
 ) -> Scene:  # with a thing for each name, in their order
     "A scene in order: nothing overlaps, leaves the frame or is hidden."
     vector(names)
+    check_seed(seed)
     rng = np.random.RandomState(seed)
     eye = (EYE + rng.uniform(-0.5, 0.5, 3)).astype("f")
     lamps = (LAMPS + rng.uniform(-0.5, 0.5, (3, 3))).astype("f")
@@ -230,13 +234,20 @@ def _picture(names, scene, seed, size):
 def render_lists(
     lists: list,  # lists of names, one per picture
     kin=None,  # [n], each picture's scene by number, whose places it shares; by default its own
-    size: int = 64,  # side in px
+    size: int = 64,  # side in px, 1 to 4,096
     seed: int = 0,  # the same seed gives the same bytes
     workers: int = 2,  # threads; they change nothing but the time
 ) -> np.ndarray:  # uint8 [n, size, size, 3]
     "A picture for each list of names."
     if kin is None:
         kin = range(len(lists))
+    if len(kin) != len(lists):
+        raise ValueError(f"lists holds {len(lists)} and kin {len(kin)}: as many are wanted")
+    check_whole(size, "size", 1, 4096)
+    check_whole(workers, "workers", 1)
+    check_seed(seed)
+    for k in kin:
+        check_whole(k, "kin", 0, 2**32 - 1)
     out = np.empty((len(lists), size, size, 3), np.uint8)
     draw = partial(_picture, seed=seed, size=size)
     with ThreadPoolExecutor(workers) as pool:
@@ -253,6 +264,8 @@ def by_scene(
     split: str,  # 'train', 'valid' or 'test'
 ) -> tuple:  # images and labels of the split
     "A split in which pictures of one scene stay together."
+    if not len(x) == len(y) == len(kin):
+        raise ValueError(f"x, y and kin hold {len(x)}, {len(y)} and {len(kin)}: not as many")
     numbers = np.unique(kin)
     chosen = take_split(numbers, np.zeros((len(numbers), 1)), split)[0]
     keep = np.isin(kin, chosen)
@@ -295,7 +308,7 @@ def condition_lists(
 ) -> tuple:  # 32 lists of names, and their vectors [32, 24]
     "The lists that a generator is to draw: the published ones where they are found, else drawn."
     if name not in ("test", "new_test"):
-        raise ValueError(f"{name!r}: 'test' or 'new_test' is wanted")
+        raise ValueError(f"name={name!r}: 'test' or 'new_test' is wanted")
     path = find_first(f"iclevr/{name}.json")
     lists = read_lists(path)[1] if path else _drawn_like(name)
     return lists, np.array([vector(names) for names in lists])

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision import datasets as tv
 
+from ..checks import check_whole
 from .archives import read_splits
 from genda.data.downloads import (
     cached,
@@ -28,7 +29,7 @@ from genda.data.downloads import (
     read_idx,
 )
 from .registry import SETS, load_raw, ready, register
-from .splits import resize, take_split
+from .splits import check_bytes, check_seed, resize, take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/5_digits.ipynb #4bd0de29
@@ -110,9 +111,10 @@ def digit_set() -> str:
 # %% ../../nbs/5_data/5_digits.ipynb #e309c31c
 def align_digits(
     x: Tensor,  # uint8 [n, c, h, w], light digits on black that fill their frame
-    size: int = 28,  # side in px of the result
+    size: int = 28,  # side in px of the result, 1 to 4,096
 ) -> Tensor:  # uint8 [n, c, size, size]
     "Digits placed as in MNIST: in a box of 20/28 of the frame, centre of mass in the middle."
+    check_whole(size, "size", 1, 4096)
     box = round(size * 20 / 28)
     before = (size - box) // 2
     after = size - box - before
@@ -196,15 +198,16 @@ def _usps(split, size=28, align=True):
 # %% ../../nbs/5_data/5_digits.ipynb #2cd3e333
 def blend(
     digits,  # uint8 [n, 1, h, w]
-    photos: list,  # uint8 arrays [H, W, 3], each at least h x w; a smaller one raises ValueError
-    seed: int = 0,  # the same seed gives the same bytes
+    photos: list,  # uint8 arrays [H, W, 3], each at least h x w; ValueError for others, or none
+    seed: int = 0,  # the same seed gives the same bytes; a number or several
 ) -> np.ndarray:  # uint8 [n, 3, h, w]
     "Each digit over a random crop of a random photograph: |photo - digit|."
+    check_seed(seed)
+    n, _, h, w = check_bytes(torch.as_tensor(digits), "digits").shape
     rng = np.random.RandomState(seed)
-    n, _, h, w = digits.shape
-    small = [photo.shape for photo in photos if min(photo.shape[:2]) < max(h, w)]
-    if small:
-        raise ValueError(f"no {h}x{w} crop fits in {small[0]}")
+    small = [p.shape for p in photos if p.ndim != 3 or min(p.shape[:2]) < max(h, w)]
+    if small or not photos:
+        raise ValueError(f"photos: no {h}x{w} crop fits in {small[0] if small else 'none'}")
     out = np.empty((n, 3, h, w), np.uint8)
     for image, digit in zip(out, np.asarray(digits).astype(np.int16)):
         photo = photos[rng.randint(len(photos))]

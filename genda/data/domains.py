@@ -113,7 +113,7 @@ def pair_sets(
     name: str,  # 'mnist-usps', or with a family in front 'pacs photo-sketch'
 ) -> tuple:  # the names of source and target; ValueError says what is unknown or differs
     "The source and target that a pair's name stands for."
-    family, _, rest = name.strip().rpartition(" ")
+    family, _, rest = str(name).strip().rpartition(" ")
     prefix = f"{family}_" if family else ""
     for i, letter in enumerate(rest):
         source = prefix + rest[:i]
@@ -122,8 +122,8 @@ def pair_sets(
             check_pair(source, target)
             return source, target
     raise ValueError(
-        f"unknown pair {name!r}: a pair is named as 'mnist-usps' or 'pacs photo-sketch', "
-        f"of two of {', '.join(SETS)}"
+        f"unknown pair {name!r}: a name such as 'mnist-usps' or 'pacs photo-sketch' is wanted; "
+        "pairs() lists all"
     )
 
 # %% ../../nbs/5_data/10_domains.ipynb #d6364d0b

@@ -22,10 +22,10 @@ from dicebear import Avatar, Style
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
-from ..checks import lookup
+from ..checks import check_whole, lookup
 from .downloads import cached
 from .registry import register
-from .splits import take_split
+from .splits import check_seed, take_split
 from ..settings import budget
 
 # %% ../../nbs/5_data/6_faces.ipynb #a8b042d9
@@ -127,12 +127,14 @@ def rates(
 
 
 def draw_attributes(
-    n: int,  # how many vectors
+    n: int,  # how many vectors, at least 1
     mode: str = "celeba",  # 'celeba' or 'independent'; an unknown one raises ValueError
     coloured: bool = False,  # only faces whose hair shows
-    seed=0,  # the same seed gives the same vectors, and the first of them do not depend on n
+    seed=0,  # a number or several: the same seed begins with the same vectors, whatever n
 ) -> np.ndarray:  # uint8 [n, 12]
     "Attribute vectors at random."
+    check_whole(n, "n", 1)
+    check_seed(seed)
     p = rates(mode, coloured)
     drawn = np.random.RandomState(seed).choice(p.size, n, p=p.ravel())
     hair, beard, *rest = np.unravel_index(drawn, p.shape)
@@ -313,8 +315,6 @@ def draw_faces(
     progress: bool = True,  # show a bar?
 ) -> tuple:  # uint8 [n, size, size, 3], attributes uint8 [n, 12]
     "Faces with attributes at random."
-    if n < 1:
-        raise ValueError(f"n={n}: at least one face is wanted")
     lookup("style", style, STYLES)
     y = draw_attributes(n, mode, coloured, [seed, zlib.crc32(style.encode())])
     faces = [

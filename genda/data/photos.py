@@ -19,7 +19,7 @@ from fastcore.basics import AttrDict
 from PIL import Image
 from torchvision import datasets as tv
 
-from ..checks import lookup
+from ..checks import check_whole, lookup
 from genda.data.archives import (
     cached_until_changed,
     check_arrays,
@@ -270,10 +270,11 @@ CROPS = dict(  # left, top, right, bottom in 178 x 218
 
 def crop_face(
     image: Image.Image,  # aligned, 178 x 218 or in that proportion; else ValueError
-    size: int = 64,  # side in px of the result
+    size: int = 64,  # side in px of the result, 1 to 4,096
     crop: str = "sde",  # a row of CROPS: 'sde' or 'ddim'
 ) -> Image.Image:  # RGB, size x size
     "The square of an aligned face, antialiased."
+    check_whole(size, "size", 1, 4096)
     w, h = image.size
     box = lookup("crop", crop, CROPS)
     if abs(h / w - 218 / 178) > 0.01:

@@ -12,7 +12,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..checks import lookup
+from ..checks import check_number, check_whole, lookup
 
 # %% ../../nbs/5_data/7_ray_casting.ipynb #566cfcfe
 EYE = np.array([7.48, -6.51, 5.34], "f")  # where the eye is
@@ -32,6 +32,9 @@ def axes(
     eye,  # where the eye is [3]
 ) -> tuple:  # three unit vectors [3]
     "Forward, right and up of an eye that looks at AIM."
+    if np.shape(eye) != (3,) or not (AIM - eye)[:2].any():
+        given = f"eye={np.asarray(eye).tolist()}"
+        raise ValueError(f"{given}: a place [3] is wanted, and none above or below {AIM.tolist()}")
     forward = _unit(AIM - eye)
     right = _unit(np.cross(forward, np.array([0, 0, 1], "f")))
     return forward, right, np.cross(right, forward)
@@ -43,6 +46,8 @@ def rays(
     w: int,  # columns of the picture
 ) -> np.ndarray:  # unit directions [3, h*w], row by row
     "The direction through the middle of each pixel."
+    check_whole(h, "h", 1, 2**16)
+    check_whole(w, "w", 1, 2**16)
     forward, right, up = axes(eye)
     middle = np.indices((h, w), "f").reshape(2, -1) + 0.5
     y, x = (middle * 2 - [[h], [w]]).astype("f") / h * LENS
@@ -299,12 +304,16 @@ def trace(
 # %% ../../nbs/5_data/7_ray_casting.ipynb #049472b0
 def render(
     scene,  # a Scene
-    size=64,  # side in px, or (rows, columns)
-    aa: int = 2,  # a pixel is the mean of aa*aa rays
-    soft=0.45,  # half the width of the lamps
+    size=64,  # side in px, or (rows, columns), 1 to 4,096
+    aa: int = 2,  # a pixel is the mean of aa*aa rays, 1 to 16
+    soft=0.45,  # half the width of the lamps, at least 0
 ) -> np.ndarray:  # uint8 [h, w, 3]
     "The picture of a scene."
-    h, w = (size, size) if isinstance(size, int) else size
+    h, w = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
+    check_whole(h, "rows of size", 1, 4096)
+    check_whole(w, "columns of size", 1, 4096)
+    check_whole(aa, "aa", 1, 16)
+    check_number(soft, "soft", 0)
     grid = ((np.arange(aa, dtype="f") + 0.5) / aa * 2 - 1) * np.float32(soft)
     shift_x = np.tile(grid, w)
     shift_y = np.tile(grid, h)[:, None]

@@ -56,6 +56,7 @@ def register(
     # split: one of 'train', 'valid', 'test', which share no image (see `take_split`);
     # DataError where it cannot be had
     "Add a set to the catalogue; a reader with a `size` parameter makes that size itself."
+    check_whole(classes, "classes", 1)
 
     def add(read):
         SETS[name] = AttrDict(

@@ -23,7 +23,7 @@ from fastcore.basics import AttrDict
 from fastcore.foundation import L
 from torch import Tensor, nn
 
-from ..checks import check_images, check_labels, lookup
+from ..checks import check_alike, check_images, check_labels, check_number, check_whole, lookup
 from .metrics import Score
 from ..models.layers import conv_block
 from ..settings import settings
@@ -34,9 +34,12 @@ from ..training.checkpoints import load_weights, save_weights, weights_dirs
 def evaluator_net(
     channels: int = 1,  # 1 for grey, 3 for colour
     outputs: int = 10,  # classes or attributes
-    size: int = 28,  # side of the images in px
+    size: int = 28,  # side of the images in px, 8 to 4,096
 ) -> nn.Sequential:  # images -> logits [n, outputs]; without the last layer, features [n, 128]
     "The evaluator's network, untrained."
+    check_whole(channels, "channels", 1)
+    check_whole(outputs, "outputs", 1)
+    check_whole(size, "size", 8, 4096)
     flat = 64 * (size // 8) ** 2
     layers = OrderedDict(
         conv1=conv_block(channels, 16, 5, stride=2),
@@ -83,12 +86,14 @@ def train_evaluator(
     images: int,  # how many images it sees, repeats counted; whole epochs, at least one
     kind: str = "attributes",  # what the answers are: an entry of KINDS
     net: str = "plain",  # the network: an entry of NETS
-    lr: float = 8e-3,  # the highest learning rate
+    lr: float = 8e-3,  # the highest learning rate, above 0
     cbs=None,  # callbacks, such as one that changes the images at random
     **kwargs,  # what else Learner takes
 ) -> Learner:  # trained; `.card` describes the network, `.seconds` says how long it took
     "Train an evaluator for the images of `d`."
     answers = lookup("kind of evaluator", kind, KINDS)
+    check_whole(images, "images", 1)
+    check_number(lr, "lr", 0, above=True)
     x = d.one_batch()[0]
     card = dict(net=net, kind=kind, names=list(d.vocab), channels=x.shape[1], size=x.shape[-1])
     model = lookup("evaluator's network", net, NETS)(card)
@@ -158,7 +163,7 @@ class Evaluator:
         self.names = self.card["names"]
         self.layer = f"evaluator_{self.name}.{self.card['layer']}"
         self.device = torch.device(device or default_device())
-        self.bs = bs
+        self.bs = check_whole(bs, "bs", 1)
         self.kind = lookup("kind of evaluator", self.card["kind"], KINDS)
         self.net = lookup("evaluator's network", self.card["net"], NETS)(self.card)
         self.net.load_state_dict(state)
@@ -215,7 +220,9 @@ def attribute_loss(
     y,  # attributes [b, k] as 0 and 1
 ):  # a number
     "The mean binary cross entropy over images and attributes."
-    return F.binary_cross_entropy_with_logits(z, y.float())
+    y = y.float()
+    check_alike(z=z, y=y)
+    return F.binary_cross_entropy_with_logits(z, y)
 
 
 def _attributes_right(z, y):
@@ -231,7 +238,7 @@ def top_k(
     y: Tensor,  # labels [n, kinds] of 0 and 1, at least one 1 in each row, else ValueError
 ) -> Tensor:  # [n]: how many of each picture's k objects are among the k highest scores
     "How many objects of each picture are named, when as many must be named as there are."
-    if scores.shape != y.shape:
+    if scores.shape != y.shape or y.ndim != 2:
         raise ValueError(
             f"scores {list(scores.shape)} and labels {list(y.shape)}: both are [n, kinds]"
         )
@@ -283,6 +290,7 @@ class ResidualBlock(nn.Module):
         channels: int,  # of the input, and of the output
     ):
         super().__init__()
+        check_whole(channels, "channels", 1)
         self.body = nn.Sequential(conv_block(channels, channels), conv_block(channels, channels))
 
     def forward(self, x):
@@ -294,6 +302,8 @@ def photo_net(
     outputs: int = 10,  # classes or attributes
 ) -> nn.Sequential:  # [n, channels, h, w] of any size -> logits [n, outputs]
     "The network of the evaluators of photographs, untrained; before its head it has 128 features."
+    check_whole(channels, "channels", 1)
+    check_whole(outputs, "outputs", 1)
     return nn.Sequential(
         OrderedDict(
             conv1=conv_block(channels, 32),
@@ -324,7 +334,7 @@ class RandomShift(Callback):
         mirror: bool = True,  # mirror left to right, half of the time?
     ):
         super().__init__()
-        self.far = far
+        self.far = check_whole(far, "far", 0)
         self.mirror = mirror
 
     def before_batch(self):
@@ -347,6 +357,8 @@ def resnet_net(
     outputs: int = 10,  # classes or attributes
 ) -> nn.Sequential:  # [n, channels, h, w], sides from 8 on -> logits [n, outputs]
     "A larger network for photographs, untrained; before its head it has 192 features."
+    check_whole(channels, "channels", 1)
+    check_whole(outputs, "outputs", 1)
     return nn.Sequential(
         OrderedDict(
             conv1=conv_block(channels, 64),

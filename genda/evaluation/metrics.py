@@ -15,7 +15,7 @@ from fastai.torch_core import default_device
 from fastcore.basics import AttrDict
 from torch import Tensor
 
-from ..checks import check_images, check_whole, lookup
+from ..checks import check_alike, check_images, check_whole, lookup
 from ..data.splits import to_bytes
 
 # %% ../../nbs/2_diffusion/4_evaluation.ipynb #3eb1660e
@@ -71,6 +71,8 @@ def frechet_of_gaussians(
     cov2: Tensor,  # covariance [d, d] of the second set, float64
 ) -> float:  # squared distance, 0 for equal moments
     "The squared Fréchet distance between two Gaussians."
+    check_alike(mu1=mu1, mu2=mu2)
+    check_alike(cov1=cov1, cov2=cov2, mu1=mu1.expand(len(mu1), -1))
     lam, q = torch.linalg.eigh(cov1)
     root = (q * lam.clamp_min(0).sqrt()) @ q.T
     cross = torch.linalg.eigvalsh(root @ cov2 @ root).clamp_min(0).sqrt().sum()
@@ -89,6 +91,8 @@ class Moments:
         b = len(f)
         if not b:
             return
+        if f.ndim != 2 or (self.n and f.shape[1] != len(self.mean)):
+            raise ValueError(f"f is {list(f.shape)}: features [b, d] are wanted, d as before")
         both = self.n + b
         mean = f.double().mean(0)
         f = f.double() - mean
@@ -155,6 +159,8 @@ def moments(
     "Moments of the features of images, in the memory of one batch."
     if isinstance(images, Moments):
         return images
+    if n is not None:
+        check_whole(n, "n", 1)
     m = Moments()
     for f in _features(images, features, n):
         m.add(f)
@@ -206,7 +212,7 @@ def mmd2(
     g: Tensor,  # features [m, d], m > 1; else ValueError
 ) -> float:  # unbiased: around 0 for equal sets, sometimes below; for measuring, not for training
     "The squared maximum mean discrepancy under the cubic kernel of KID; a number, no gradient."
-    if f.ndim != 2 or f.shape[1:] != g.shape[1:] or min(len(f), len(g)) < 2:
+    if f.ndim != 2 or f.shape[1:] != g.shape[1:] or min(len(f), len(g)) < 2 or not f.numel():
         raise ValueError(
             f"f is {list(f.shape)} and g is {list(g.shape)}: features [n, d] are wanted, n > 1"
         )
@@ -352,10 +358,12 @@ def prdc(
     g = _all_features(real, features, "real")
     r = _radii(g, k)
     f = _all_features(fake, features, "fake")
+    check_alike(fake=f[0], real=g[0])
     values = _four(f, g, r, k)
     base = dict.fromkeys(values)
     if baseline is not None:
         other = _all_features(baseline, features, "baseline", len(f))
+        check_alike(baseline=other[0], real=g[0])
         base = _four(other, g, r, k)
     about = dict(n=len(f), against=len(g), layer=_layer(features), dim=g.shape[1])
     scores = {key: Score(v, what=key, baseline=base[key], **about) for key, v in values.items()}
@@ -378,6 +386,7 @@ class _Nearest:
 
     def add(self, g):
         "Look among vectors [b, d]."
+        check_alike(images=self.f[0], train=g[0])
         d, i = torch.cdist(self.f, g).min(1)
         closer = d < self.best
         self.best = torch.where(closer, d, self.best)
@@ -422,6 +431,8 @@ def memorised(
     of_fake, of_held = _look_up(queries, train, features or _pixels)
     d = of_fake.distance
     new = of_held.distance
+    if not new.median():
+        raise ValueError("held: half of these images are training images, and no measure")
     about = dict(
         n=len(d),
         layer=_layer(features) if features else "pixels",

@@ -13,6 +13,7 @@ import time
 from ctypes import CDLL
 from functools import partial
 
+import numpy as np
 import torch
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from fastai.callback.fp16 import MixedPrecision
@@ -22,7 +23,7 @@ from fastai.torch_core import default_device, to_float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from ..checks import check_finite, check_whole
+from ..checks import check_finite, check_number, check_whole, lookup
 from .checkpoints import save_weights
 
 # %% ../../nbs/6_workshop/2_training.ipynb #94a38542
@@ -45,9 +46,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's numbers for the two swi
 
 
 def keep_memory(
-    size: int = 2**28,  # bytes: pieces up to this size stay with the process when they are dropped
+    # bytes, below 2**30: pieces up to this size stay with the process when they are dropped
+    size: int = 2**28,
 ) -> bool:  # False where the C library has no such switch: then nothing changes
     "Let the C library use dropped memory again instead of handing it back to the system."
+    check_whole(size, "size", 0, 2**30 - 1)
     library = CDLL(None) if os.name == "posix" else None
     mallopt = getattr(library, "mallopt", None)
     if mallopt is None:
@@ -65,6 +68,8 @@ class Precision(MixedPrecision):
         dtype: torch.dtype = None,  # float32, bfloat16 or float16; by default `fast_dtype`'s choice
     ):
         super().__init__()
+        formats = (None, torch.float32, torch.bfloat16, torch.float16)
+        lookup("dtype", dtype, dict.fromkeys(formats))
         self.dtype = dtype
 
     def before_fit(self):
@@ -180,6 +185,7 @@ class EMA(Callback):
         self,
         decay: float = 0.999,  # share of the old average kept per step, later on; 0 <= decay < 1
     ):
+        check_number(decay, "decay")
         if not 0 <= decay < 1:
             raise ValueError(f"decay is at least 0 and below 1, not {decay}")
         self.decay = decay
@@ -242,11 +248,19 @@ class KeepBest(Callback):
             save_weights(net, self.save_as, card)
 
 # %% ../../nbs/6_workshop/2_training.ipynb #6f99f86f
+def _check_rise(lr, warm):
+    "Refuse rates that are no numbers, and a rise that leaves no time to fall."
+    for rate in lr if isinstance(lr, np.ndarray) else [lr]:
+        check_number(rate, "lr", 0)
+    check_number(warm, "warm", 0, 0.99)
+
+
 def warm_linear(
     lr: float,  # the highest learning rate, or an array of one for each group of weights
-    warm: float = 0.05,  # share of the run in which it rises
+    warm: float = 0.05,  # share of the run in which it rises, 0 to 0.99
 ) -> ParamScheduler:
     "A learning rate that rises shortly and falls in a line to zero."
+    _check_rise(lr, warm)
     rise = SchedLin(lr / 25, lr)
     fall = SchedLin(lr, 0.0)
     return ParamScheduler(dict(lr=combine_scheds([warm, 1 - warm], [rise, fall])))
@@ -254,10 +268,12 @@ def warm_linear(
 # %% ../../nbs/6_workshop/2_training.ipynb #5bc6bd81
 def warm_cosine(
     lr: float,  # the highest learning rate, or an array of one for each group of weights
-    warm: float = 0.05,  # share of the run in which it rises
-    end: float = 0.01,  # share of it that is left at the end
+    warm: float = 0.05,  # share of the run in which it rises, 0 to 0.99
+    end: float = 0.01,  # share of it that is left at the end, at least 0
 ) -> ParamScheduler:
     "A learning rate that rises shortly and falls as a cosine."
+    _check_rise(lr, warm)
+    check_number(end, "end", 0)
     return ParamScheduler(dict(lr=combined_cos(warm, lr / 25, lr, lr * end)))
 
 # %% ../../nbs/6_workshop/2_training.ipynb #164ef2d5
@@ -276,6 +292,7 @@ class TimeBudget(Callback):
         times: int = 4,  # how often, the last time at the end; what it returns is kept in `seen`
         validate: bool = True,  # False: no epoch is validated
     ):
+        check_number(seconds, "seconds")
         if seconds <= 0:
             raise ValueError(f"a training of {seconds} seconds: more than 0 are needed")
         self.seconds = seconds
@@ -283,7 +300,7 @@ class TimeBudget(Callback):
         self.warm = warm
         self.clock = clock
         self.look = look
-        self.times = times
+        self.times = check_whole(times, "times", 1)
         self.validate = validate
 
     def before_fit(self):

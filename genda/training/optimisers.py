@@ -13,6 +13,8 @@ import torch
 from fastai.optimizer import OptimWrapper
 from torch import nn
 
+from ..checks import check_number, check_whole
+
 # %% ../../nbs/6_workshop/11_optimisers.ipynb #a1b1cdb1
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # a, b, c of Jordan et al. (2024)
 
@@ -22,6 +24,11 @@ def orthogonal(
     rounds: int = 5,  # how often the polynomial is applied
 ) -> torch.Tensor:  # [k, m, n], singular values from about 0.7 to 1.2
     "Matrices with the same singular vectors and all singular values near 1."
+    check_whole(rounds, "rounds", 0)
+    if matrices.ndim != 3 or not matrices.is_floating_point():
+        raise ValueError(
+            f"matrices are {matrices.dtype} {list(matrices.shape)}, not float [k, m, n]"
+        )
     a, b, c = NEWTON_SCHULZ
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(rounds):
@@ -68,6 +75,9 @@ class Muon(torch.optim.AdamW):
         groups = [dict(params=g) if isinstance(g, (list, tuple)) else g for g in params]
         if not groups or not isinstance(groups[0], dict):
             raise TypeError("Muon takes groups: a list of matrices, then a list of the others")
+        check_number(lr, "lr", 0)
+        check_number(momentum, "momentum", 0, 1)
+        check_number(weight_decay, "weight_decay", 0)
         super().__init__(groups, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
         for p in self.param_groups[0]["params"]:
             if p.ndim < 2:

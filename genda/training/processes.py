@@ -22,6 +22,7 @@ import torch.distributed as dist
 from fastai.callback.core import Callback
 from torch import Tensor
 
+from ..checks import check_whole
 from .resume import Resume, random_state, set_random_state
 
 # %% ../../nbs/6_workshop/12_processes.ipynb #7c1d0a15
@@ -124,7 +125,8 @@ def check_batch(
     n: int | None = None,  # processes, by default those that there are
 ) -> int:  # images for each process; ValueError where the batch does not divide
     "How many images of a batch each process takes."
-    n = n or n_processes()
+    check_whole(bs, "bs", 1)
+    n = n_processes() if n is None else check_whole(n, "n", 1)
     if bs % n:
         fits = [str(k) for k in (bs - bs % n, bs - bs % n + n) if k]
         raise ValueError(

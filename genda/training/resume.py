@@ -30,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..checks import lock, replace_file, unlock
+from ..checks import check_whole, lock, replace_file, unlock
 from .callbacks import EMA, KeepBest, Precision, TimeBudget, check_weights
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
@@ -355,8 +355,7 @@ class Resume(Callback):
         path,
         every: int = 200,  # batches from one checkpoint to the next; each epoch ends with one
     ):
-        if every < 1:
-            raise ValueError(f"every is a number of batches from 1 on, not {every}")
+        check_whole(every, "every", 1)
         self.file = Path(path) / "checkpoint.safetensors"
         self.every = every
         self.seconds = 0.0

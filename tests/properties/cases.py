@@ -31,12 +31,14 @@ class Case:
     examples: int = EXAMPLES
     holds: object = None  # (result, **arguments): asserts what is documented of a result
     others: tuple = ()  # further documented errors, such as FileNotFoundError
+    says: tuple = ()  # what a message may call an argument instead of its name
     seen: dict = field(default_factory=lambda: dict(worked=0, refused=0))
 
 
-def case(name, function, /, examples=1.0, holds=None, others=(), **arguments):
+def case(name, function, /, examples=1.0, holds=None, others=(), says=(), **arguments):
     "Add a case; `examples` is a share of the usual number, for what takes long."
-    CASES[name] = Case(function, arguments, max(10, int(examples * EXAMPLES)), holds, others)
+    calls = max(10, int(examples * EXAMPLES))
+    CASES[name] = Case(function, arguments, calls, holds, others, says)
 
 
 def whole(low, high):
@@ -80,18 +82,18 @@ def has_nan(thing):
     return any(np.isnan(array).any() for array in values(thing))
 
 
-def refused_well(error, arguments):
+def refused_well(error, arguments, says=()):
     "Why a refusal is none that helps; None for a good one."
     text = str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    last = Path(frames[-1].filename)
-    if PACKAGE not in last.parents:
-        return f"raised in {last.name}, not by a check of ours"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    file = Path(last.filename)
+    if PACKAGE not in file.parents or not last.line.startswith("raise"):
+        return f"raised in {file.name}, line {last.lineno}, not by a check of ours"
     if "\n" in text:
         return "more than one line"
     if len(text) > 500:
         return f"{len(text)} characters"
-    if not names_one(text, arguments):
+    if not names_one(text, arguments) and not any(word in text for word in says):
         return f"names none of {', '.join(arguments)}"
     return None
 
@@ -123,14 +125,14 @@ def call(it, arguments):
             warnings.simplefilter("ignore")
             result = it.function(**arguments)
     except (ValueError, TypeError, *it.others) as error:
-        why = refused_well(error, arguments)
+        why = refused_well(error, arguments, it.says)
         assert why is None, f"{shown}: {type(error).__name__}: {error} ({why})"
         it.seen["refused"] += 1
         return
     it.seen["worked"] += 1
     assert has_nan(arguments) or not has_nan(result), f"{shown} gave NaN"
     if it.holds is not None:
-        it.holds(result, **arguments)
+        assert it.holds(result, **arguments) in (None, True), f"{shown} gave {result}"
 
 
 def run(name):
