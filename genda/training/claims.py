@@ -103,6 +103,7 @@ def bootstrap(
 ) -> Effect:  # of figure(*samples), with the basic bootstrap interval
     "A figure of whole sets of images; each set is drawn anew with repetition."
     check_whole(draws, "draws", 20)
+    check_whole(seed, "seed", 0)
     rng = np.random.default_rng(seed)
     value = float(figure(*samples))
     found = []

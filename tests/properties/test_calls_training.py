@@ -138,7 +138,7 @@ case(
 )
 case("training.resume.Resume", resume.Resume, path=st.just("runs"), every=whole(1, 9))
 
-NAMES = [name for name in CASES if name.startswith("training.")]
+NAMES = [name for name in CASES if name.startswith(tuple(f"{module}." for module in MODULES))]
 
 
 @pytest.mark.parametrize("name", NAMES)
