@@ -7,6 +7,7 @@ __all__ = ['MOST_IMAGES', 'MOST_PIXELS', 'SIDES', 'COMMANDS', 'network', 'condit
            'course_folder', 'lab', 'find_lesson', 'course', 'data', 'zoo', 'parser', 'main']
 
 # %% ../nbs/6_workshop/10_command.ipynb #464879b1
+import errno
 import importlib.util
 import json
 import os
@@ -137,6 +138,27 @@ def _check_picture(out, count, shape, frames, ncols, zoom):
         )
 
 
+def _file_of(out):
+    "The file that a picture goes to, behind any link; OSError or ValueError where it cannot."
+    file = Path(os.path.realpath(out))
+    folder = next(path for path in file.parents if path.exists())
+    writable = [os.access(path, os.W_OK) for path in (file, folder) if path.exists()]
+    reason = None
+    if file.is_dir():
+        reason = errno.EISDIR
+    elif file.exists() and not file.is_file():
+        raise ValueError(f"--out {out} is a pipe or a device: a file is wanted")
+    elif file.suffix != out.suffix:
+        raise ValueError(f"--out {out} is a link to {file}: one ending for both is wanted")
+    elif not folder.is_dir():
+        reason = errno.ENOTDIR
+    elif not all(writable):
+        reason = errno.EACCES
+    if reason:
+        raise OSError(reason, os.strerror(reason), str(out))
+    return file
+
+
 def _write_picture(frames, out, ncols, zoom):
     "The last of the batches of images as a picture, or all of them as an animation."
     from io import BytesIO
@@ -181,6 +203,7 @@ def sample(
     from genda.checks import lookup
 
     lookup("kind of picture", out.suffix, SIDES)
+    file = _file_of(out)
     import torch
 
     from genda.training.processes import rank, share
@@ -203,7 +226,7 @@ def sample(
     trajectory = draw(denoise, drawing.process, xT, generator=generator, **options)
     frames = [frame.xt.cpu() for frame in trajectory]
     if rank() == 0:
-        _write_picture(frames, out, ncols, zoom)
+        _write_picture(frames, file, ncols, zoom)
     print(f"{count} images in {out}")
 
 # %% ../nbs/6_workshop/10_command.ipynb #eceeb0b4
@@ -543,9 +566,16 @@ def _handout(path):
 def _call(command):
     "Run another program: its exit code. Ctrl-C is for that program to answer."
     job = subprocess.Popen(command)
+    ended = 0
     while True:
-        with suppress(KeyboardInterrupt):
-            return job.wait()
+        try:
+            code = job.wait()
+            return ended or (code if code >= 0 else 128 - code)
+        except _Ended as stop:  # sent to this process alone, as a terminal sends Ctrl-C to both
+            ended = stop.code
+            job.terminate()
+        except KeyboardInterrupt:
+            pass
 
 
 def lab(

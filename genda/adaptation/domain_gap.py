@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from ..training.callbacks import finding_lr
+
 # %% ../../nbs/4_adaptation/2_domain_gap.ipynb #ea72e2aa
 class Watch(Callback):
     "Call a function at evenly spaced moments of training and keep what it returns."
@@ -32,7 +34,9 @@ class Watch(Callback):
         self.times = times
 
     def before_fit(self):
-        self.kept = []
+        self.run = not finding_lr(self.learn)  # whose steps are taken back
+        if self.run:
+            self.kept = []
 
     def after_batch(self):
         if self.training and (self.pct_train + 1e-6) * self.times >= len(self.kept) + 1:
