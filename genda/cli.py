@@ -225,6 +225,8 @@ def sample(
     denoise = share(drawing.denoise(None, w if label else 0.0), y)
     trajectory = draw(denoise, drawing.process, xT, generator=generator, **options)
     frames = [frame.xt.cpu() for frame in trajectory]
+    if frames[-1].isnan().any():
+        raise ValueError(f"{model}: the network gives no numbers, so there is nothing to draw")
     if rank() == 0:
         _write_picture(frames, file, ncols, zoom)
     print(f"{count} images in {out}")
@@ -458,7 +460,8 @@ def _says_how_to_go_on(folder):
     except OSError as error:
         if not is_full(error):
             raise
-        raise CliError(f"{error.filename}: {error.strerror}; make room, then {again}") from None
+        place = error.filename or "the output"
+        raise CliError(f"{place}: {error.strerror}; make room, then {again}") from None
 
 
 def train(
@@ -503,7 +506,13 @@ def _fit(plan, folder):
     from genda.zoo import SignedAttributes
 
     set_seed(plan["seed"])
-    d = dls(plan["data"], plan["bs"], plan["size"], plan["n"], plan["n_valid"], drop_last=True)
+    try:
+        d = dls(plan["data"], plan["bs"], plan["size"], plan["n"], plan["n_valid"], drop_last=True)
+    except ValueError as error:  # a new plan fits its images
+        raise CliError(
+            f"the images are not those that this training began with ({error}): "
+            "put them back as they were, or another --out starts anew"
+        ) from None
     epochs = max(1, round(plan["images"] / len(d.train_ds)))
     resume = SharedCheckpoint(folder)
     print(
@@ -661,7 +670,9 @@ def data(
     "List the image sets: which are here, and which can be fetched."
     from genda.checks import lookup
     from genda.data.registry import SETS, catalog, load_raw, ready
+    from genda.settings import settings
 
+    settings()  # one that cannot be read is said once, and not by every set
     if fetch is not None:
         lookup("data set", fetch, SETS)
         x, _ = load_raw(fetch, "all")
@@ -775,7 +786,9 @@ def _message(error):
         raise error
     if getattr(error, "strerror", None) and error.filename:
         return _short(f"{error.filename}: {error.strerror}", 1500)
-    return _short(error, 1500)
+    return _short(
+        re.sub(r"^Exception occured in `\w+` when calling event `\w+`:", "", str(error)), 1500
+    )
 
 
 def _run(f, options):
@@ -783,7 +796,6 @@ def _run(f, options):
     try:
         return f(**options) or 0, None
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, None
     except KeyboardInterrupt as e:
         return getattr(e, "code", 130), str(e) or "stopped"
@@ -791,6 +803,16 @@ def _run(f, options):
         return 1, _message(e)
 
 # %% ../nbs/6_workshop/10_command.ipynb #b24de629
+def _unwritten():
+    "Why what was printed cannot be written, or None; the rest of it is dropped."
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "" if isinstance(error, BrokenPipeError) else f"the output: {error.strerror}"
+    return None
+
+
 class _Ended(KeyboardInterrupt):
     "The process was told to end."
 
@@ -871,14 +893,21 @@ def main(
     name = options.pop("command")
     del options["pdb"], options["xtra"]
 
+    said = set()
+
     def show(message, *_, **__):
-        print(f"genda {name}: {message}", file=sys.stderr)
+        if str(message) not in said:
+            print(f"genda {name}: {message}", file=sys.stderr)
+        said.add(str(message))
 
     with _ends_in_order(), warnings.catch_warnings():
         for kind in (DeprecationWarning, FutureWarning):  # of libraries, for those who write them
             warnings.simplefilter("ignore", kind)
         warnings.showwarning = show
         code, error = _run(_together(COMMANDS[name][0]), options)
+    lost = sys.stdout and _unwritten()
+    if lost is not None and not error:
+        code, error = code or 1, lost
     if error and not _silent():
         print(f"genda {name}: {error}", file=sys.stderr, flush=True)
     if code and _several():

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ import pytest
 from conftest import INI, ROOT
 from PIL import Image
 
-from genda.cli import COMMANDS, conditions, main, network, sample
+from genda import cli
+from genda.cli import COMMANDS, conditions, main, network, recipe, sample
 from genda.models.unet import make_net
 from genda.training.checkpoints import save_weights
 from genda.zoo import check_net
@@ -218,6 +220,19 @@ def test_a_card_that_does_not_fit_is_one_line(run, folder, name):
     refused(run("sample", "--model", str(place), "--n", "1"), 1, says, name)
 
 
+def test_a_network_that_gives_no_numbers_draws_nothing(run, folder):
+    net = make_net(**NET)
+    for weights in net.parameters():
+        weights.data.fill_(1e38)
+    place = folder / "networks" / "overflows"
+    save_weights(net, "model", CARD, place)
+    out = folder / "overflows.png"
+    refused(
+        run("sample", "--model", str(place), "--n", "1", "--out", str(out)), 1, "no numbers", ""
+    )
+    assert not out.exists()
+
+
 # What train.json says that `train` would not have written.
 PLANS = {
     "empty": "",
@@ -357,6 +372,31 @@ def training(folder, name):
     return place
 
 
+def test_settings_that_cannot_be_read_are_said_once(run, tmp_path, monkeypatch):
+    (tmp_path / "settings.ini").write_text("[genda]\nseed = 1\n")
+    monkeypatch.chdir(tmp_path)
+    for words in (["data"], ["data", "--fetch", "mnist5k"], ["train", "--data", "mnist5k"]):
+        refused(run(*words), 1, "settings.ini lacks data", words)
+
+
+def test_a_training_whose_images_have_changed_says_so(run, folder):
+    for kind in ("one", "two"):
+        shutil.copytree(folder / "images" / "dark", folder / "grown" / kind)
+    words = ["train", "--data", "./grown", "--size", "16", "--budget", "smoke", "--out", "grows"]
+    monkey = dict(images=24, channels=(8, 16), steps=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "recipe", lambda budget: recipe(budget) | monkey)
+        assert run(*words)[0] == 0
+    picture = folder / "grown" / "one" / "3.png"
+    before = picture.read_bytes()
+    Image.fromarray(np.full((16, 16), 200, np.uint8)).save(picture)
+    refused(run("train", "--resume", "grows"), 1, "genda train: grows/checkpoint.safetensors", "")
+    picture.unlink()
+    refused(run("train", "--resume", "grows"), 1, "the images are not those", "")
+    picture.write_bytes(before)
+    assert run("train", "--resume", "grows")[0] == 0
+
+
 def test_a_console_without_a_character_ends_no_training(folder, monkeypatch):
     place = training(folder, "cp1252")
     written = io.BytesIO()
@@ -383,6 +423,26 @@ def test_processes_of_their_own_say_one_line(tmp_path):
         )
         assert not done.stdout
         refused((done.returncode, done.stderr.splitlines()), code, says, words)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
+def test_an_output_on_a_full_disk_is_one_line(folder):
+    place = training(folder, "full-log")
+    env = os.environ | dict(PYTHONPATH=str(ROOT), GENDA_DATA="")
+    for words, says in (
+        (["zoo", "--name", "digits"], "the output: No space left"),
+        (["train", "--resume", str(place)], "the output: No space left"),
+    ):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*GENDA, *words],
+                cwd=folder,
+                env=env,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        refused((done.returncode, done.stderr.splitlines()), 1, says, words)
 
 
 def test_a_lesson_runs_on_a_console_without_its_characters(tmp_path):

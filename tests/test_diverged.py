@@ -13,7 +13,7 @@ from genda.adaptation.dann import SourceOnly, adaptation_learner, dann_learner, 
 from genda.adaptation.domain_gap import Watch
 from genda.data.domains import pair_dls
 from genda.data.registry import dls
-from genda.diffusion.ddpm import denoiser, diffusion_learner
+from genda.diffusion.ddpm import denoiser, diffusion_learner, generate
 from genda.diffusion.process import GaussianDiffusion
 from genda.evaluation.evaluators import train_evaluator
 from genda.gan import Generator, draw_images, gan_learner
@@ -134,6 +134,22 @@ def test_weights_that_are_no_numbers_are_not_drawn_with(digits):
         denoiser(broken(net), PROCESS, "v")
     with pytest.raises(ValueError, match="the generator: 1 of"):
         draw_images(broken(Generator(1, 28, z=4, base=2)), n=2)
+
+
+class Overflows(nn.Module):
+    "A network of finite weights that gives no numbers."
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(1e38))
+
+    def forward(self, xin, t):
+        return xin * self.weight * 10 - xin * self.weight * 10
+
+
+def test_images_that_are_no_numbers_are_not_drawn():
+    with pytest.raises(ValueError, match="the images hold NaN"):
+        generate(denoiser(Overflows(), PROCESS, "v"), PROCESS, (1, 4, 4), n=2, progress=False)
 
 
 def test_weights_that_are_no_numbers_are_not_read(tmp_path):

@@ -326,4 +326,7 @@ def generate(
         for frame in sampler(given, process, xT, generator=noise, **kwargs):
             x = frame.xt
         out.append(x.clamp(-1, 1).cpu().contiguous())
-    return torch.cat(out)
+    x = torch.cat(out)
+    if x.isnan().any():
+        raise ValueError("the images hold NaN: the network, or what guides it, gives no numbers")
+    return x
