@@ -776,6 +776,7 @@ def parser() -> ArgumentParser:
 # %% ../nbs/6_workshop/10_command.ipynb #a30a002b
 def _message(error):
     "What to say of an error that was foreseen; any other is raised again."
+    from genda.checks import is_full
     from genda.data.downloads import DataError
 
     told = isinstance(error, CliError)  # in words of ours
@@ -784,8 +785,8 @@ def _message(error):
         return "not enough memory: fewer or smaller images, or a smaller network, need less"
     if not isinstance(error, (CliError, DataError, ValueError, OSError)):
         raise error
-    if getattr(error, "strerror", None) and error.filename:
-        return _short(f"{error.filename}: {error.strerror}", 1500)
+    if getattr(error, "strerror", None) and (error.filename or is_full(error)):
+        return _short(f"{error.filename or 'the output'}: {error.strerror}", 1500)
     return _short(
         re.sub(r"^Exception occured in `\w+` when calling event `\w+`:", "", str(error)), 1500
     )
