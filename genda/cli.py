@@ -7,6 +7,7 @@ __all__ = ['MOST_IMAGES', 'MOST_PIXELS', 'SIDES', 'COMMANDS', 'network', 'condit
            'course_folder', 'lab', 'find_lesson', 'course', 'data', 'zoo', 'parser', 'main']
 
 # %% ../nbs/6_workshop/10_command.ipynb #464879b1
+import errno
 import importlib.util
 import json
 import os
@@ -137,6 +138,27 @@ def _check_picture(out, count, shape, frames, ncols, zoom):
         )
 
 
+def _file_of(out):
+    "The file that a picture goes to, behind any link; OSError or ValueError where it cannot."
+    file = Path(os.path.realpath(out))
+    folder = next(path for path in file.parents if path.exists())
+    writable = [os.access(path, os.W_OK) for path in (file, folder) if path.exists()]
+    reason = None
+    if file.is_dir():
+        reason = errno.EISDIR
+    elif file.exists() and not file.is_file():
+        raise ValueError(f"--out {out} is a pipe or a device: a file is wanted")
+    elif file.suffix != out.suffix:
+        raise ValueError(f"--out {out} is a link to {file}: one ending for both is wanted")
+    elif not folder.is_dir():
+        reason = errno.ENOTDIR
+    elif not all(writable):
+        reason = errno.EACCES
+    if reason:
+        raise OSError(reason, os.strerror(reason), str(out))
+    return file
+
+
 def _write_picture(frames, out, ncols, zoom):
     "The last of the batches of images as a picture, or all of them as an animation."
     from io import BytesIO
@@ -181,6 +203,7 @@ def sample(
     from genda.checks import lookup
 
     lookup("kind of picture", out.suffix, SIDES)
+    file = _file_of(out)
     import torch
 
     from genda.training.processes import rank, share
@@ -202,8 +225,10 @@ def sample(
     denoise = share(drawing.denoise(None, w if label else 0.0), y)
     trajectory = draw(denoise, drawing.process, xT, generator=generator, **options)
     frames = [frame.xt.cpu() for frame in trajectory]
+    if frames[-1].isnan().any():
+        raise ValueError(f"{model}: the network gives no numbers, so there is nothing to draw")
     if rank() == 0:
-        _write_picture(frames, out, ncols, zoom)
+        _write_picture(frames, file, ncols, zoom)
     print(f"{count} images in {out}")
 
 # %% ../nbs/6_workshop/10_command.ipynb #eceeb0b4
@@ -435,7 +460,8 @@ def _says_how_to_go_on(folder):
     except OSError as error:
         if not is_full(error):
             raise
-        raise CliError(f"{error.filename}: {error.strerror}; make room, then {again}") from None
+        place = error.filename or "the output"
+        raise CliError(f"{place}: {error.strerror}; make room, then {again}") from None
 
 
 def train(
@@ -480,7 +506,13 @@ def _fit(plan, folder):
     from genda.zoo import SignedAttributes
 
     set_seed(plan["seed"])
-    d = dls(plan["data"], plan["bs"], plan["size"], plan["n"], plan["n_valid"], drop_last=True)
+    try:
+        d = dls(plan["data"], plan["bs"], plan["size"], plan["n"], plan["n_valid"], drop_last=True)
+    except ValueError as error:  # a new plan fits its images
+        raise CliError(
+            f"the images are not those that this training began with ({error}): "
+            "put them back as they were, or another --out starts anew"
+        ) from None
     epochs = max(1, round(plan["images"] / len(d.train_ds)))
     resume = SharedCheckpoint(folder)
     print(
@@ -543,9 +575,16 @@ def _handout(path):
 def _call(command):
     "Run another program: its exit code. Ctrl-C is for that program to answer."
     job = subprocess.Popen(command)
+    ended = 0
     while True:
-        with suppress(KeyboardInterrupt):
-            return job.wait()
+        try:
+            code = job.wait()
+            return ended or (code if code >= 0 else 128 - code)
+        except _Ended as stop:  # sent to this process alone, as a terminal sends Ctrl-C to both
+            ended = stop.code
+            job.terminate()
+        except KeyboardInterrupt:
+            pass
 
 
 def lab(
@@ -631,7 +670,9 @@ def data(
     "List the image sets: which are here, and which can be fetched."
     from genda.checks import lookup
     from genda.data.registry import SETS, catalog, load_raw, ready
+    from genda.settings import settings
 
+    settings()  # one that cannot be read is said once, and not by every set
     if fetch is not None:
         lookup("data set", fetch, SETS)
         x, _ = load_raw(fetch, "all")
@@ -735,6 +776,7 @@ def parser() -> ArgumentParser:
 # %% ../nbs/6_workshop/10_command.ipynb #a30a002b
 def _message(error):
     "What to say of an error that was foreseen; any other is raised again."
+    from genda.checks import is_full
     from genda.data.downloads import DataError
 
     told = isinstance(error, CliError)  # in words of ours
@@ -743,9 +785,11 @@ def _message(error):
         return "not enough memory: fewer or smaller images, or a smaller network, need less"
     if not isinstance(error, (CliError, DataError, ValueError, OSError)):
         raise error
-    if getattr(error, "strerror", None) and error.filename:
-        return _short(f"{error.filename}: {error.strerror}", 1500)
-    return _short(error, 1500)
+    if getattr(error, "strerror", None) and (error.filename or is_full(error)):
+        return _short(f"{error.filename or 'the output'}: {error.strerror}", 1500)
+    return _short(
+        re.sub(r"^Exception occured in `\w+` when calling event `\w+`:", "", str(error)), 1500
+    )
 
 
 def _run(f, options):
@@ -753,7 +797,6 @@ def _run(f, options):
     try:
         return f(**options) or 0, None
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, None
     except KeyboardInterrupt as e:
         return getattr(e, "code", 130), str(e) or "stopped"
@@ -761,6 +804,16 @@ def _run(f, options):
         return 1, _message(e)
 
 # %% ../nbs/6_workshop/10_command.ipynb #b24de629
+def _unwritten():
+    "Why what was printed cannot be written, or None; the rest of it is dropped."
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "" if isinstance(error, BrokenPipeError) else f"the output: {error.strerror}"
+    return None
+
+
 class _Ended(KeyboardInterrupt):
     "The process was told to end."
 
@@ -841,14 +894,21 @@ def main(
     name = options.pop("command")
     del options["pdb"], options["xtra"]
 
+    said = set()
+
     def show(message, *_, **__):
-        print(f"genda {name}: {message}", file=sys.stderr)
+        if str(message) not in said:
+            print(f"genda {name}: {message}", file=sys.stderr)
+        said.add(str(message))
 
     with _ends_in_order(), warnings.catch_warnings():
         for kind in (DeprecationWarning, FutureWarning):  # of libraries, for those who write them
             warnings.simplefilter("ignore", kind)
         warnings.showwarning = show
         code, error = _run(_together(COMMANDS[name][0]), options)
+    lost = sys.stdout and _unwritten()
+    if lost is not None and not error:
+        code, error = code or 1, lost
     if error and not _silent():
         print(f"genda {name}: {error}", file=sys.stderr, flush=True)
     if code and _several():

@@ -433,11 +433,13 @@ def gan_learner(
 def draw_images(
     generator,  # the network, or a Learner's `ema.model.generator`; its mode is put back
     y=None,  # classes [n] or attributes [n, k]; without a condition say `n`
-    n: int | None = None,  # how many images, where there is no condition
+    n: int | None = None,  # how many images, where there is no condition; beside one its length
     bs: int = 500,  # images at a time
     seed: int = 0,  # of the noise
 ) -> Tensor:  # [n, c, h, w] in [-1, 1], on the CPU
     "Images from a generator, one pass each."
+    if y is not None and n not in (None, len(y)):
+        raise ValueError(f"n={n}, but there are {len(y)} conditions: say one of the two")
     n = check_whole(n if y is None else len(y), "n", 1)
     check_whole(bs, "bs", 1)
     check_whole(seed, "seed", 0, 2**63 - 1)

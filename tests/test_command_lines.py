@@ -3,15 +3,17 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import INI, ROOT
 from PIL import Image
 
-from genda.cli import COMMANDS, conditions, main, network, sample
+from genda import cli
+from genda.cli import COMMANDS, conditions, main, network, recipe, sample
 from genda.models.unet import make_net
 from genda.training.checkpoints import save_weights
 from genda.zoo import check_net
@@ -218,6 +220,19 @@ def test_a_card_that_does_not_fit_is_one_line(run, folder, name):
     refused(run("sample", "--model", str(place), "--n", "1"), 1, says, name)
 
 
+def test_a_network_that_gives_no_numbers_draws_nothing(run, folder):
+    net = make_net(**NET)
+    for weights in net.parameters():
+        weights.data.fill_(1e38)
+    place = folder / "networks" / "overflows"
+    save_weights(net, "model", CARD, place)
+    out = folder / "overflows.png"
+    refused(
+        run("sample", "--model", str(place), "--n", "1", "--out", str(out)), 1, "no numbers", ""
+    )
+    assert not out.exists()
+
+
 # What train.json says that `train` would not have written.
 PLANS = {
     "empty": "",
@@ -301,12 +316,85 @@ def test_an_image_needs_no_larger_picture(folder, tmp_path):
     assert Image.open(tmp_path / "a.png").size == (2800, 2800)
 
 
+def owner_may(path, mode):
+    "What access() says to the owner of a file; to root it says yes to everything."
+    return bool(os.stat(path).st_mode & 0o200)
+
+
+def state_of(folder):
+    "What lies in a folder, links not followed: kind, size and time of change."
+    states = {path.name: path.lstat() for path in folder.iterdir()}
+    return {name: (s.st_mode, s.st_size, s.st_mtime_ns) for name, s in states.items()}
+
+
+def refused_out(run, out):
+    "Draw into a file that cannot be written: one line that names it, and nothing is drawn."
+    answer = run("sample", "--n", "1", "--steps", "1", "--out", out)
+    refused(answer, 1, out, out)
+    assert ".part" not in answer[1][0]
+
+
+def test_a_picture_takes_the_place_of_nothing_but_a_file(run, folder, monkeypatch):
+    monkeypatch.setattr(os, "access", owner_may)
+    place = folder / "outs"
+    place.mkdir()
+    (place / "folder.png").mkdir()
+    (place / "read-only.png").write_text("mine")
+    (place / "read-only.png").chmod(0o444)
+    (place / "other.webp").write_text("mine")
+    (place / "link.png").symlink_to("other.webp")
+    names = ["folder.png", "read-only.png", "link.png"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(place / "pipe.png")
+        names.append("pipe.png")
+    before = state_of(place)
+    for name in names:
+        refused_out(run, f"outs/{name}")
+    place.chmod(0o555)
+    refused_out(run, "outs/new.png")
+    refused_out(run, "outs/new/new.png")
+    place.chmod(0o755)
+    assert state_of(place) == before
+
+
+def test_a_link_stays_one(run, folder):
+    (folder / "link.png").symlink_to("elsewhere.png")
+    assert run("sample", "--n", "1", "--steps", "1", "--out", "link.png")[0] == 0
+    assert (folder / "link.png").is_symlink()
+    assert Image.open(folder / "elsewhere.png").size == (112, 112)
+
+
 def training(folder, name):
     "A folder with the plan of a training of two batches."
     place = folder / name
     place.mkdir()
     (place / "train.json").write_text(json.dumps(PLAN), encoding="utf-8")
     return place
+
+
+def test_settings_that_cannot_be_read_are_said_once(run, tmp_path, monkeypatch):
+    (tmp_path / "settings.ini").write_text("[genda]\nseed = 1\n")
+    monkeypatch.chdir(tmp_path)
+    for words in (["data"], ["data", "--fetch", "mnist5k"], ["train", "--data", "mnist5k"]):
+        refused(run(*words), 1, "settings.ini lacks data", words)
+
+
+def test_a_training_whose_images_have_changed_says_so(run, folder):
+    for kind in ("one", "two"):
+        shutil.copytree(folder / "images" / "dark", folder / "grown" / kind)
+    words = ["train", "--data", "./grown", "--size", "16", "--budget", "smoke", "--out", "grows"]
+    monkey = dict(images=24, channels=(8, 16), steps=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "recipe", lambda budget: recipe(budget) | monkey)
+        assert run(*words)[0] == 0
+    picture = folder / "grown" / "one" / "3.png"
+    before = picture.read_bytes()
+    Image.fromarray(np.full((16, 16), 200, np.uint8)).save(picture)
+    refused(run("train", "--resume", "grows"), 1, "genda train: grows/checkpoint.safetensors", "")
+    picture.unlink()
+    refused(run("train", "--resume", "grows"), 1, "the images are not those", "")
+    picture.write_bytes(before)
+    assert run("train", "--resume", "grows")[0] == 0
 
 
 def test_a_console_without_a_character_ends_no_training(folder, monkeypatch):
@@ -335,3 +423,43 @@ def test_processes_of_their_own_say_one_line(tmp_path):
         )
         assert not done.stdout
         refused((done.returncode, done.stderr.splitlines()), code, says, words)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
+def test_an_output_on_a_full_disk_is_one_line(folder):
+    place = training(folder, "full-log")
+    env = os.environ | dict(PYTHONPATH=str(ROOT), GENDA_DATA="")
+    for words, says in (
+        (["zoo", "--name", "digits"], "the output: No space left"),
+        (["train", "--resume", str(place)], "the output: No space left"),
+    ):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*GENDA, *words],
+                cwd=folder,
+                env=env,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        refused((done.returncode, done.stderr.splitlines()), 1, says, words)
+
+
+def test_a_lesson_runs_on_a_console_without_its_characters(tmp_path):
+    (tmp_path / "settings.ini").write_text(INI)
+    (tmp_path / "nbs" / "1_start").mkdir(parents=True)
+    title = dict(
+        cell_type="markdown",
+        id="a",
+        metadata={},
+        source="# Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet",
+    )
+    code = dict(cell_type="code", id="b", metadata={}, outputs=[], execution_count=None)
+    code["source"] = "print(chr(955))"
+    notebook = dict(cells=[title, code], metadata={}, nbformat=4, nbformat_minor=5)
+    (tmp_path / "nbs" / "1_start" / "1_says.ipynb").write_text(json.dumps(notebook))
+    env = os.environ | dict(PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii", GENDA_DATA="")
+    words = ["course", "--lesson", "1_says", "--budget", "smoke"]
+    done = subprocess.run([*GENDA, *words], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Fr?chet" in done.stdout

@@ -10,14 +10,15 @@ from fastai.callback.schedule import Learner
 from torch import nn
 
 from genda.adaptation.dann import SourceOnly, adaptation_learner, dann_learner, digit_net
+from genda.adaptation.domain_gap import Watch
 from genda.data.domains import pair_dls
 from genda.data.registry import dls
-from genda.diffusion.ddpm import denoiser, diffusion_learner
+from genda.diffusion.ddpm import denoiser, diffusion_learner, generate
 from genda.diffusion.process import GaussianDiffusion
 from genda.evaluation.evaluators import train_evaluator
 from genda.gan import Generator, draw_images, gan_learner
 from genda.models.unet import UNet
-from genda.training.callbacks import KeepBest, StopDiverged, TrainingDiverged
+from genda.training.callbacks import KeepBest, StopDiverged, TimeBudget, TrainingDiverged
 from genda.training.checkpoints import load_weights, save_weights
 from genda.training.resume import Resume, load_state
 
@@ -135,6 +136,22 @@ def test_weights_that_are_no_numbers_are_not_drawn_with(digits):
         draw_images(broken(Generator(1, 28, z=4, base=2)), n=2)
 
 
+class Overflows(nn.Module):
+    "A network of finite weights that gives no numbers."
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(1e38))
+
+    def forward(self, xin, t):
+        return xin * self.weight * 10 - xin * self.weight * 10
+
+
+def test_images_that_are_no_numbers_are_not_drawn():
+    with pytest.raises(ValueError, match="the images hold NaN"):
+        generate(denoiser(Overflows(), PROCESS, "v"), PROCESS, (1, 4, 4), n=2, progress=False)
+
+
 def test_weights_that_are_no_numbers_are_not_read(tmp_path):
     from hashlib import sha256
 
@@ -183,6 +200,31 @@ def test_looking_for_a_learning_rate_leaves_no_trace_in_what_is_logged(digits, k
     else:
         assert learn.dann.log == []
     assert all(torch.equal(v, before[name]) for name, v in learn.model.state_dict().items())
+
+
+def look_for_rate(learn, n=10):
+    with learn.no_bar(), learn.no_logging():
+        learn.lr_find(num_it=n, show_plot=False)
+
+
+def test_looking_for_a_learning_rate_leaves_a_training_as_it_was(digits, tmp_path):
+    learn = diffusion(digits, cbs=Resume(tmp_path / "new"), path=tmp_path)
+    look_for_rate(learn)
+    assert not (tmp_path / "new").exists()
+    watch = Watch(lambda learn: learn.train_iter, 4)
+    learn = diffusion(digits, cbs=[Resume(tmp_path / "run"), watch], path=tmp_path)
+    fit(learn, epochs=2)
+    file = tmp_path / "run" / "checkpoint.safetensors"
+    before = (file.read_bytes(), file.stat().st_mtime_ns, list(watch.kept))
+    look_for_rate(learn)
+    assert (file.read_bytes(), file.stat().st_mtime_ns, watch.kept) == before
+
+
+def test_looking_for_a_learning_rate_is_on_no_clock(digits, tmp_path):
+    clock = TimeBudget(1e-9, lr=3.0)
+    learn = diffusion(digits, cbs=clock, path=tmp_path)
+    look_for_rate(learn)
+    assert len(learn.recorder.lrs) == 10
 
 
 @pytest.mark.parametrize(

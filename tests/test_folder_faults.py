@@ -21,6 +21,7 @@ from genda.data.splits import BatchDL
 from genda.diffusion.ddpm import ddpm, denoiser, generate
 from genda.diffusion.process import GaussianDiffusion
 from genda.diffusion.samplers import SAMPLERS
+from genda.gan import Generator, draw_images
 from genda.models.unet import UNet
 
 
@@ -250,3 +251,7 @@ def test_images_and_conditions_are_of_one_number():
             generate(denoise, process, (1, 8, 8), n=n, **options)
     with pytest.raises(ValueError, match="bs=0"):
         generate(denoise, process, (1, 8, 8), y, bs=0, **options)
+    generator = Generator(1, 28, k=3, z=4, label=4, base=2)
+    assert len(draw_images(generator, y, n=3)) == 3
+    with pytest.raises(ValueError, match="n=5, but there are 3 conditions"):
+        draw_images(generator, y, n=5)

@@ -77,8 +77,12 @@ def test_attributes_and_objects_that_are_none_are_refused():
     y = torch.ones(2, 12)
     assert 0 <= faces.accuracy(x, y) <= 1
     assert faces.accuracy(x, y > 0) == faces.accuracy(x, y)
-    with pytest.raises(ValueError, match="NaN"):
-        faces.accuracy(x, y * NAN)
+    assert faces.accuracy(x, 2 * y - 1) == faces.accuracy(x, y)
+    for wrong in (y * NAN, 7 * y, y / 2, -9 * y.long(), y[:1]):
+        with pytest.raises(ValueError, match="of 0 and 1, or of -1 and 1"):
+            faces.accuracy(x, wrong)
+    with pytest.raises(TypeError, match="y must be a tensor"):
+        faces.accuracy(x, y.tolist())
     with pytest.raises(ValueError, match="0 and 1"):
         top_k(torch.zeros(2, 3), torch.tensor([[-1, 1, 1], [1, -1, -1]]))
     with pytest.raises(ValueError, match="0 and 1"):

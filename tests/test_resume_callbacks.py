@@ -1,15 +1,19 @@
 "A training that was stopped and resumed remembers all that an uninterrupted one does, or refuses."
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.data import CollectDataCallback
+from fastai.callback.hook import ActivationStats
 from fastai.callback.progress import CSVLogger
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.callback.training import GradientAccumulation
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
-from fastai.metrics import ValueMetric
+from fastai.metrics import Precision, ValueMetric, accuracy
 from torch import nn
 
 from genda.adaptation.dann import dann_learner
@@ -100,6 +104,19 @@ def test_trackers_go_on_as_if_nothing_had_happened(tmp_path, make, stop):
         assert all(torch.equal(a[name], b[name]) for name in b), "the best network was overwritten"
 
 
+@pytest.mark.parametrize("stop", [11, 13])
+def test_metrics_of_training_count_the_whole_epoch(tmp_path, stop):
+    rows = []
+    for name, stops in (("whole", [None]), ("cut", [stop, None])):
+        for at in stops:
+            learn = learner(tmp_path)
+            learn.metrics = [accuracy, Precision()]
+            learn.recorder.train_metrics = True
+            fit(learn, [], tmp_path / name, at)
+        rows.append(repr(learn.recorder.values))
+    assert rows[0] == rows[1]
+
+
 def adapted(folder, stop=None):
     "A DANN training: the log, the watched values and the table of epochs."
     set_seed(1)
@@ -127,7 +144,16 @@ def test_dann_keeps_its_log_and_what_was_watched(tmp_path, stop):
     assert not np.isnan(np.array(cut[2])).any()
 
 
-@pytest.mark.parametrize("cb", [CSVLogger(), GradientAccumulation(16), TimeBudget(9)])
+@pytest.mark.parametrize(
+    "cb",
+    [
+        CSVLogger(),
+        GradientAccumulation(16),
+        TimeBudget(9),
+        ActivationStats(),
+        CollectDataCallback(),
+    ],
+)
 def test_what_cannot_be_kept_is_refused_by_name(tmp_path, cb):
     with pytest.raises(ValueError, match=f"the callback '{cb.name}' cannot go on"):
         fit(learner(tmp_path), [cb], tmp_path / "run")
@@ -146,6 +172,71 @@ class Tally(Callback):
 
 class Forgetful(Tally):
     keeps = ()
+
+
+class Both(EarlyStoppingCallback):
+    "Its parent says what it keeps itself, and not what this class adds."
+
+    def before_fit(self):
+        super().before_fit()
+        self.seen = 0
+
+    def after_batch(self):
+        self.seen += 1
+
+
+class Teacher(Callback):
+    "A network of its own."
+
+    def before_fit(self):
+        self.teacher = nn.Linear(2, 2)
+        self.student = self.learn.model  # is stored anyhow
+
+    def after_batch(self):
+        nn.init.constant_(self.teacher.weight, self.train_iter)
+
+
+class Noisy(Callback):
+    "A random generator of its own."
+
+    def __init__(self, generator, draw):
+        self.generator = generator
+        self.draw = draw
+
+    def after_batch(self):
+        self.draw(self.generator)
+
+
+class Long(Callback):
+    "A tensor whose middle changes, which its text leaves out."
+
+    def before_fit(self):
+        self.counts = torch.zeros(5000)
+
+    def after_batch(self):
+        self.counts[2500] += 1
+
+
+def torch_draw(generator):
+    torch.rand(1, generator=generator)
+
+
+REMEMBER = [
+    lambda: Both("error", patience=9),
+    Teacher,
+    lambda: Noisy(torch.Generator(), torch_draw),
+    lambda: Noisy(np.random.RandomState(1), np.random.RandomState.rand),
+    lambda: Noisy(np.random.default_rng(1), np.random.Generator.random),
+    lambda: Noisy(random.Random(1), random.Random.random),
+    Long,
+]
+
+
+@pytest.mark.parametrize("make", REMEMBER)
+def test_whatever_a_callback_remembers_is_noticed(tmp_path, make):
+    cb = make()
+    with pytest.raises(ValueError, match=f"the callback '{cb.name}' remembers"):
+        fit(learner(tmp_path), [cb], tmp_path / "run")
 
 
 class Transient(Callback):

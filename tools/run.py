@@ -7,13 +7,14 @@ import sys
 
 
 def stopped(*_):
-    "What Ctrl-C does while nothing is lost by ending at once."
+    "What Ctrl-C and a kill do while nothing is lost by ending at once."
     print("\nstopped; the same command starts it again", file=sys.stderr, flush=True)
     os._exit(130)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, stopped)  # the imports below take seconds
+    for number in (signal.SIGINT, signal.SIGTERM):  # the imports below take seconds
+        signal.signal(number, stopped)
 
 import argparse
 import ast
@@ -376,6 +377,8 @@ def run_one(path, a):
 
 
 def main():
+    for stream in (sys.stdout, sys.stderr):  # a console may lack a character: a ? stands for it
+        stream.reconfigure(errors="replace")
     a = arguments()
     global ROOT
     ROOT = a.root.resolve()

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from ..checks import check_number, check_whole
+from ..training.callbacks import finding_lr
 
 # %% ../../nbs/4_adaptation/2_domain_gap.ipynb #ea72e2aa
 class Watch(Callback):
@@ -34,7 +35,9 @@ class Watch(Callback):
         self.times = check_whole(times, "times", 1)
 
     def before_fit(self):
-        self.kept = []
+        self.run = not finding_lr(self.learn)  # whose steps are taken back
+        if self.run:
+            self.kept = []
 
     def after_batch(self):
         if self.training and (self.pct_train + 1e-6) * self.times >= len(self.kept) + 1:

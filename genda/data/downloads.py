@@ -14,7 +14,8 @@ import shutil
 import threading
 import time
 import warnings
-from functools import lru_cache
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -45,25 +46,43 @@ def _md5(content):
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 # %% ../../nbs/5_data/2_downloads.ipynb #379cbb7a
-def _open(url):
-    "The answer of a server; OSError where it takes too long."
-    request = Request(url, headers={"User-Agent": "genda"})
+class _NoAnswer(OSError):
+    "A server does not answer in time."
+
+
+def _in_time(ask, *args):
+    "What a question to a server gives; _NoAnswer where that takes too long, and it goes on alone."
     got = {}
 
-    def ask():
+    def call():
         try:
-            got["answer"] = urlopen(request, timeout=NET.timeout)
+            got["answer"] = ask(*args)
         except Exception as error:
             got["error"] = error
 
-    asking = threading.Thread(target=ask, daemon=True)
+    asking = threading.Thread(target=call, daemon=True)
     asking.start()
     asking.join(NET.timeout + NET.grace)
     if "error" in got:
         raise got["error"]
     if "answer" not in got:
-        raise OSError(f"too slow: no answer in {NET.timeout + NET.grace:g} s")
+        raise _NoAnswer(f"too slow: no answer in {NET.timeout + NET.grace:g} s")
     return got["answer"]
+
+
+@contextmanager
+def _opened(url):
+    "The answer of a server, closed at the end."
+    request = Request(url, headers={"User-Agent": "genda"})
+    answer = _in_time(partial(urlopen, request, timeout=NET.timeout))
+    try:
+        yield answer
+    except _NoAnswer:
+        raise  # it is still read from, and closing it would wait for that
+    except BaseException:
+        answer.close()
+        raise
+    answer.close()
 
 
 def _check_pace(received, start):
@@ -78,11 +97,11 @@ def _download(url, path, md5, most):
     start = time.monotonic()
     checksum = hashlib.md5(usedforsecurity=False)
     received = 0
-    with _open(url) as answer, path.open("wb") as f:
+    with _opened(url) as answer, path.open("wb") as f:
         announced = int(answer.headers.get("Content-Length", 0))
         if announced > most:
             raise OSError(f"too large: {announced:,} bytes, not at most {most:,}")
-        while block := answer.read1(2**16):
+        while block := _in_time(answer.read1, 2**16):
             received += len(block)
             if received > most:
                 raise OSError(f"too large: more than {most:,} bytes")

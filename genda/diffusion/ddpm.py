@@ -291,7 +291,8 @@ def generate(
     y=None,  # conditions [n] or [n, k]; with None say `n`
     n: int | None = None,  # how many, where no conditions are given
     sampler=ddpm,  # a generator of frames (denoise, process, xT, generator=..., **kwargs)
-    bs: int = 250,  # images at a time, at most 250; fewer where `memory` would not hold them
+    bs: int = 250,  # images at a time, at most 250; fewer where `memory` would not hold them.
+    # They stay the same but for rounding, and for Langevin steps, which follow the batch's mean
     seed: int = 0,  # of all noise
     memory: int | None = None,  # bytes; by default what is free
     progress: bool = True,  # show a bar
@@ -327,4 +328,7 @@ def generate(
         for frame in sampler(given, process, xT, generator=noise, **kwargs):
             x = frame.xt
         out.append(x.clamp(-1, 1).cpu().contiguous())
-    return torch.cat(out)
+    x = torch.cat(out)
+    if x.isnan().any():
+        raise ValueError("the images hold NaN: the network, or what guides it, gives no numbers")
+    return x

@@ -144,6 +144,17 @@ def _evaluator_names(folder):
     return {**EVALUATOR_OF, **own} if folder else {**own, **EVALUATOR_OF}
 
 
+def _check_attributes(y, n, k):
+    "Refuse what are no attributes [n, k], each present (1) or not (0 or -1)."
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y must be a tensor of labels [{n}, {k}], not {type(y).__name__}")
+    if list(y.shape) != [n, k] or not ((y == 1) | (y == 0) | (y == -1)).all():
+        raise ValueError(
+            f"labels {list(y.shape)} for {n} images: [{n}, {k}] of 0 and 1, or of -1 and 1, "
+            "are wanted, none of them NaN"
+        )
+
+
 class Evaluator:
     "A data set's classifier: it names what images show; its features measure how alike they are."
 
@@ -200,11 +211,8 @@ class Evaluator:
             raise ValueError(f"x is {list(x.shape)}: no images, so no accuracy")
         if self.card["kind"] == "classes":
             y = check_labels(y, len(self.names), len(x))
-        elif list(y.shape) != [len(x), len(self.names)] or y.isnan().any():
-            raise ValueError(
-                f"labels {list(y.shape)} for {len(x)} images: "
-                f"[{len(x)}, {len(self.names)}] are wanted, none of them NaN"
-            )
+        else:
+            _check_attributes(y, len(x), len(self.names))
         return Score(
             self.kind.right(self.logits(x).cpu(), y.cpu()),
             what="accuracy",

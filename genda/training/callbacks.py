@@ -304,6 +304,9 @@ class TimeBudget(Callback):
         self.validate = validate
 
     def before_fit(self):
+        self.run = not finding_lr(self.learn)  # which sets rates itself, and is soon done
+        if not self.run:
+            return
         self.curve = warm_linear(self.lr, self.warm).scheds["lr"] if self.lr else None
         self.batches = 0
         self.seen = []

@@ -12,6 +12,7 @@ import random
 import signal
 import threading
 import time
+from collections import deque
 from inspect import signature
 from operator import attrgetter
 from pathlib import Path
@@ -19,7 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastai.callback.core import Callback
-from fastai.callback.progress import CSVLogger
+from fastai.callback.data import CollectDataCallback
+from fastai.callback.fp16 import MixedPrecision, NonNativeMixedPrecision
+from fastai.callback.hook import ActivationStats
+from fastai.callback.progress import CSVLogger, ShowGraphCallback
 from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, TrackerCallback
 from fastai.callback.training import GradientAccumulation
@@ -28,10 +32,17 @@ from fastcore.basics import patch
 from fastcore.foundation import L
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checks import check_whole, lock, replace_file, unlock
-from .callbacks import EMA, KeepBest, Precision, TimeBudget, check_weights
+from genda.training.callbacks import (
+    EMA,
+    KeepBest,
+    Precision,
+    TimeBudget,
+    check_weights,
+    finding_lr,
+)
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
 def _is_curve(value):
@@ -175,14 +186,19 @@ def set_random_state(
 # %% ../../nbs/6_workshop/5_resume.ipynb #7dc62ca9
 Recorder.keeps = ("lrs", "iters", "losses", "values", "smooth_loss.count", "smooth_loss.val")
 ParamScheduler.keeps = ("hps",)
-Precision.keeps = ()  # its scaler is stored apart
+MixedPrecision.keeps = ()  # its scaler is stored apart
+Precision.keeps = ()
 EMA.keeps = ("average",)
 KeepBest.keeps = ("scores", "best")
 TrackerCallback.keeps = ("best",)  # SaveModelCallback is one, too
 EarlyStoppingCallback.keeps = ("best", "wait")
 ReduceLROnPlateau.keeps = ("best", "wait")
+ShowGraphCallback.keeps = ("nb_batches",)
 CSVLogger.keeps = None  # begins its file anew
 GradientAccumulation.keeps = None  # gradients of earlier batches are in no checkpoint
+NonNativeMixedPrecision.keeps = None  # it has weights of its own
+ActivationStats.keeps = None  # it gathers more than a checkpoint should hold
+CollectDataCallback.keeps = None  # so does this one
 TimeBudget.keeps = None  # a clock cannot be put back
 
 
@@ -191,21 +207,58 @@ def _keepers(learn):
     return [(cb, name) for cb in learn.cbs for name in getattr(type(cb), "keeps", None) or ()]
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #5bd69abe
-_PLAIN = (type(None), bool, int, float, str, list, tuple, dict, set, L, Tensor, np.ndarray)
+_PLAIN = (type(None), bool, int, float, str, list, tuple, dict, set, deque, L, Tensor, np.ndarray)
 
 
-def _undeclared(cb):
-    "What a callback sets before a training begins, as text, where its class has no `keeps`."
-    cls = type(cb)
-    if hasattr(cls, "keeps") or cls.__module__.startswith("fastai."):
-        return {}
+def _weights(network):
+    return list(network.state_dict().values())
+
+
+_STATES = {  # kinds of things that change inside -> what tells
+    nn.Module: _weights,
+    torch.Generator: torch.Generator.get_state,
+    random.Random: random.Random.getstate,
+    np.random.RandomState: np.random.RandomState.get_state,
+    np.random.Generator: attrgetter("bit_generator.state"),
+}
+
+
+def _mark(value):
+    "A text that changes when a value does; None for a value of another kind."
+    for kind, state_of in _STATES.items():
+        if isinstance(value, kind):
+            value = state_of(value)
+            break
+    if not isinstance(value, _PLAIN):
+        return None
+    checksum = hashlib.sha256(repr(value).encode())
+    _add_arrays(checksum, value)  # of which `repr` leaves out the middle
+    return checksum.hexdigest()
+
+
+def _set_early(cls):
+    "The names in what a class runs before a training, down to the parent that has a `keeps`."
     early = set()
     for base in cls.__mro__:
+        if "keeps" in base.__dict__:
+            break
         for event in ("__init__", "after_create", "before_fit"):
             code = getattr(base.__dict__.get(event), "__code__", None)
             early.update(code.co_names if code else ())
-    found = {name: value for name, value in cb.__dict__.items() if name in early}
-    return {name: repr(value) for name, value in found.items() if isinstance(value, _PLAIN)}
+    return early
+
+
+def _undeclared(cb):
+    "Marks of what a callback sets before a training begins and names in no `keeps`."
+    if isinstance(cb, Resume):
+        return {}
+    early = _set_early(type(cb))
+    of_model = set(cb.learn.model.modules())  # which is stored
+    found = {}
+    for name, value in cb.__dict__.items():
+        if name in early and not (isinstance(value, nn.Module) and value in of_model):
+            found[name] = _mark(value)
+    return {name: mark for name, mark in found.items() if mark}
 
 
 def _check_kept(learn):
@@ -355,12 +408,14 @@ class Resume(Callback):
         path,
         every: int = 200,  # batches from one checkpoint to the next; each epoch ends with one
     ):
-        check_whole(every, "every", 1)
         self.file = Path(path) / "checkpoint.safetensors"
-        self.every = every
+        self.every = check_whole(every, "every", 1)
         self.seconds = 0.0
 
     def before_fit(self):
+        self.run = not finding_lr(self.learn)  # whose steps are taken back
+        if not self.run:
+            return
         _check_kept(self.learn)
         self.undeclared = {cb.name: _undeclared(cb) for cb in self.learn.cbs}
         self.plan = _plan(self.learn)
@@ -441,6 +496,17 @@ def _release(self: Resume):
         unlock(_locked.pop(self.place))
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #93af6585
+def _training_metrics(learn):
+    "The metrics that gather while training: those of a Recorder with `train_metrics`."
+    return getattr(learn, "recorder", Recorder())._train_mets[1:]
+
+
+def _gathered(metric):
+    "What a metric has gathered in this epoch: sums, or lists of tensors."
+    kinds = (type(None), int, float, list, Tensor)
+    return {name: value for name, value in vars(metric).items() if isinstance(value, kinds)}
+
+
 @patch
 def _save(self: Resume, epoch):
     "Write a checkpoint: all that the table above lists."
@@ -460,6 +526,7 @@ def _save(self: Resume, epoch):
         opt=learn.opt.state_dict(),
         scaler=scaler.state_dict() if scaler else {},
         callbacks={f"{cb.name}.{name}": _get(cb, name) for cb, name in _keepers(learn)},
+        metrics=[_gathered(metric) for metric in _training_metrics(learn)],
         began=getattr(self, "began", None),
         now=random_state(self.dls.loaders),
     )
@@ -539,5 +606,7 @@ def _load(self: Resume):
         learn.scaler.load_state_dict(saved["scaler"])
     for cb, name in _keepers(learn):
         _put(cb, name, saved["callbacks"][f"{cb.name}.{name}"])
+    for metric, values in zip(_training_metrics(learn), saved.get("metrics", ())):
+        vars(metric).update(values)
     learn.train_iter, learn.pct_train = saved["place"]
     set_random_state(saved["now"], self.dls.loaders)

@@ -41,6 +41,11 @@ class Handler(BaseHTTPRequestHandler):
         if way == "slow-head":
             self.drip(b"HTTP/1.0 200 OK\r\n" + b"X-Long: 1\r\n" * 1000)
             return
+        if way.startswith("slow-"):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            self.drip(dict(chunk=b"1;" + b"x" * 1000, trailer=b"1\r\nx\r\n0\r\n")[way[5:]])
+            self.drip(b"X-Long: 1\r\n" * 1000)
+            return
         self.send_response(200)
         if way == "announced":
             self.send_header("Content-Length", str(10**12))
@@ -83,6 +88,8 @@ def server():
     [
         ("slow", "too slow"),
         ("slow-head", "too slow"),
+        ("slow-chunk", "too slow"),
+        ("slow-trailer", "too slow"),
         ("announced", "1,000,000,000,000 bytes"),
         ("endless", "more than 3,000,000 bytes"),
     ],

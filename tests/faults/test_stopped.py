@@ -9,6 +9,7 @@ import time
 
 import children
 import processes
+import psutil
 import pytest
 from conftest import INI, ROOT
 from processes import Process, call, left_over, one_line
@@ -148,6 +149,30 @@ def test_ctrl_c_stops_a_lesson(course):
         code, _, err = press_ctrl_c(command, course, started)
         assert code == 130, err
         one_line(err.strip(), "stopped", "again")
+
+
+def test_a_kill_of_the_command_ends_its_lesson(course):
+    command = [sys.executable, "-m", "genda", "course", "--lesson", "1_wait", "--budget", "smoke"]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    job = subprocess.Popen(command, cwd=course, env=ENV, **pipes)
+    started = course / "nbs" / "1_start" / "runs"
+    for _ in range(12_000):
+        if started.exists() or job.poll() is not None:
+            break
+        time.sleep(0.05)
+    below = psutil.Process(job.pid).children(recursive=True)
+    assert len(below) >= 2, "what runs the lesson, and its kernel"
+    job.terminate()
+    try:
+        _, err = job.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.kill(job.pid, signal.SIGKILL)
+        for process in below:
+            process.kill()
+        raise
+    assert job.returncode == 143, err
+    one_line(err.strip(), "stopped", "again")
+    assert psutil.wait_procs(below, timeout=60)[1] == []
 
 
 def test_ctrl_c_before_a_lesson_runs():
