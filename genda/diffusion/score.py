@@ -14,7 +14,7 @@ import torch
 from fastai.learner import Learner
 from torch import Tensor, nn
 
-from ..checks import check_alike, check_images, check_number, check_whole
+from ..checks import check_alike, check_number, check_whole
 from .ddpm import Frame, diffusion_learner
 from .process import GaussianDiffusion, noise_like
 from .samplers import SAMPLERS, step_times
@@ -300,7 +300,7 @@ def bits_per_dim(
     generator=None,  # a torch.Generator for all noise
 ) -> Tensor:  # [b], bits per pixel and channel
     "How many bits a pixel costs under the model."
-    check_images(x)
+    check_alike(x=x)  # noise makes floats of anything
     check_whole(levels, "levels", 2, 65_536)
     width = 2 / (levels - 1)
     spread = x + width * (torch.rand(x.shape, generator=generator).to(x) - 0.5)
