@@ -175,8 +175,8 @@ def test_a_file_stands_where_a_folder_is_wanted(run):
 
 # What a card says that does not fit, and what is said of it.
 CARDS = {
-    "no network": (dict(net=None), "AttributeError"),
-    "a number": (dict(net=3), "AttributeError"),
+    "no network": (dict(net=None), "must be a mapping"),
+    "a number": (dict(net=3), "must be a mapping"),
     "another network": (dict(net=dict(name="unet")), "loading state_dict"),
     "wider": (dict(net=NET | dict(channels=[8, 32])), "size mismatch"),
     "text for channels": (dict(net=NET | dict(channels="x")), "channels='x'"),

@@ -44,7 +44,7 @@ def test_a_picture_that_was_there_stays(home, name):
     before = (home / name).read_bytes()
     sample = ("sample", "--label", "1", "--steps", "2", "--zoom", "8", "--out")
     for out in (name, f"new-{name}"):
-        end = call(home, children.on_a_full_disk, 100, children.genda, *sample, out)
+        end = call(home, children.on_a_full_disk, 400, children.genda, *sample, out)
         assert end.code == 1
         one_line(end.err, out)
     assert (home / name).read_bytes() == before
