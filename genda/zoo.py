@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENTRIES', 'MANY', 'FEWER', 'SHARED', 'SHARED_SMOKE', 'SHARED_LARGE', 'RECIPES', 'MNISTM_PROCESS', 'entry',
-           'evaluator_figures', 'load_model', 'SignedAttributes', 'conditional_net', 'check_net', 'untrained',
+           'evaluator_figures', 'load_model', 'SignedAttributes', 'check_net', 'conditional_net', 'untrained',
            'Drawing', 'sample_card', 'Recipe', 'train', 'digit_figures', 'face_figures', 'shape_figures', 'figures_of',
            'zoo', 'recheck', 'build']
 
@@ -154,20 +154,7 @@ class SignedAttributes(Callback):
     def before_batch(self):
         self.learn.yb = (2 * self.yb[0] - 1,)
 
-# %% ../nbs/6_workshop/8_zoo.ipynb #b389dc40
-def conditional_net(
-    name: str = "unet",  # a name of `make_net`: unet or another of its networks
-    linear: bool = False,  # an attribute vector is embedded by one linear layer, not by two
-    **kwargs,  # handed to `make_net`, with classes= or attributes=
-) -> nn.Module:
-    "A network with a condition."
-    check_net(dict(kwargs, linear=linear))
-    net = make_net(name, **kwargs)
-    if linear:
-        net.cond.table = nn.Linear(net.cond.attributes, len(net.cond.none))
-    return net
-
-# %% ../nbs/6_workshop/8_zoo.ipynb #75da7d7a
+# %% ../nbs/6_workshop/8_zoo.ipynb #2b617f08
 _MOST = dict(  # what a card may ask for: enough for every network that somebody trained
     layers=32,
     mid=32,
@@ -201,7 +188,20 @@ def check_net(
         most = max(layers) if isinstance(layers, (list, tuple)) else layers
         check_whole(most * sum(c * c for c in channels), "channels squared times layers", 1, 10**7)
 
+# %% ../nbs/6_workshop/8_zoo.ipynb #b389dc40
+def conditional_net(
+    name: str = "unet",  # a name of `make_net`: unet or another of its networks
+    linear: bool = False,  # an attribute vector is embedded by one linear layer, not by two
+    **kwargs,  # handed to `make_net`, with classes= or attributes=
+) -> nn.Module:
+    "A network with a condition."
+    check_net(dict(kwargs, linear=linear))
+    net = make_net(name, **kwargs)
+    if linear:
+        net.cond.table = nn.Linear(net.cond.attributes, len(net.cond.none))
+    return net
 
+# %% ../nbs/6_workshop/8_zoo.ipynb #75da7d7a
 def untrained(
     card: dict,  # of a generator; ValueError where its network is too large
 ) -> nn.Module:
