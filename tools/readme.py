@@ -184,10 +184,12 @@ def stored_claims():
 def counted_claims():
     "How many claims are confirmed, refuted, undecided and not run, in a sentence."
     found = [claim["status"] for claim in stored_claims()]
-    words = [f"{found.count(word)} {word}" for word in ("confirmed", "refuted", "undecided")]
+    confirmed, refuted, undecided, not_run = map(
+        found.count, ("confirmed", "refuted", "undecided", "not run")
+    )
     return (
-        f"Of the {len(found)} claims that the notebooks state, {', '.join(words)} and "
-        f"{found.count('not run')} not run, each with its reason."
+        f"Of the {len(found)} claims that the notebooks state, {confirmed} are confirmed, {refuted} "
+        f"refuted, {undecided} undecided and {not_run} not run, each with its reason."
     )
 
 
