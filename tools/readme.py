@@ -188,8 +188,8 @@ def counted_claims():
         found.count, ("confirmed", "refuted", "undecided", "not run")
     )
     return (
-        f"Of the {len(found)} claims that the notebooks state, {confirmed} are confirmed, {refuted} "
-        f"refuted, {undecided} undecided and {not_run} not run, each with its reason."
+        f"Of the {len(found)} claims that the notebooks state, {confirmed} are confirmed, "
+        f"{refuted} refuted, {undecided} undecided and {not_run} not run, each with its reason."
     )
 
 
