@@ -35,14 +35,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..checks import check_whole, lock, replace_file, unlock
-from genda.training.callbacks import (
-    EMA,
-    KeepBest,
-    Precision,
-    TimeBudget,
-    check_weights,
-    finding_lr,
-)
+from .callbacks import EMA, KeepBest, Precision, TimeBudget, check_weights, finding_lr
 
 # %% ../../nbs/6_workshop/5_resume.ipynb #f85df7c4
 def _is_curve(value):

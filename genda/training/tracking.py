@@ -265,7 +265,10 @@ def show_seeds(
     notebook: str,  # its path below nbs/ without ending
 ):
     "Print mean and range of a lesson's main figures over the seeds that were run."
-    for name, by_seed in seeds_of(notebook).items():
+    found = seeds_of(notebook)
+    if not found:
+        print("no run of this lesson has stored its main figures yet")
+    for name, by_seed in found.items():
         values = sorted(by_seed.values())
         mean = f"{sum(values) / len(values):.4g}"
         spread = f"mean {mean}, {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else mean
