@@ -144,6 +144,10 @@ def test_modules_in_folders_are_followed(project, tmp_path):
     (reached,) = [s for s in tracking._reached([("data", "draw")]) if "def draw" in s]
     assert "lookup" in reached
     assert any("def lookup" in s for s in tracking._reached([("data.faces", "draw")]))
+    (package / "several.py").write_text(
+        "from genda.checks import (\n    lookup,\n)\n\nfound = lookup\n"
+    )
+    assert any("def lookup" in s for s in tracking._reached([("several", "found")]))
 
 
 def test_circumstances_name_what_was_changed(project, monkeypatch):

@@ -110,7 +110,10 @@ def _module_file(module):
 
 
 def _absolute(module, node):
-    "The genda module that a relative import in `module` means."
+    "The genda module that an import in `module` means, or None."
+    if not node.level:  # nbdev leaves an import over several lines as it is
+        inside = (node.module or "").startswith("genda.")
+        return node.module.removeprefix("genda.") if inside else None
     parts = module.split(".")
     up = node.level - (_module_file(module).name == "__init__.py")
     return ".".join(parts[: len(parts) - up] + ([node.module] if node.module else []))
@@ -122,7 +125,7 @@ def _top(module):
     top = _Module({}, {}, [])
     for node in ast.parse(_module_file(module).read_text(encoding="utf-8")).body:
         names = _assigned(node)
-        if isinstance(node, ast.ImportFrom) and node.level:
+        if isinstance(node, ast.ImportFrom) and _absolute(module, node):
             for alias in node.names:
                 top.imported[alias.asname or alias.name] = (_absolute(module, node), alias.name)
         elif "__all__" not in names:
