@@ -173,6 +173,22 @@ def test_a_name_that_comes_twice_is_refused(tmp_path, kind, second):
             read()
 
 
+def test_a_group_in_two_folders_is_refused(tmp_path):
+    "Its images would count twice, as a copy beside the original."
+    with ZipFile(tmp_path / "set.zip", "w") as z:
+        for name in ("a/photo/cat/1.png", "a/photo/dog/1.png", "b/photo/cat/1.png"):
+            z.writestr(name, png("red"))
+    with pytest.raises(DataError, match="holds photo twice, in a/photo and b/photo: one is wanted"):
+        read_classes(tmp_path / "set.zip", "photo", ["cat", "dog"], 8)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_counting_in_a_damaged_archive_names_it(tmp_path, kind):
+    (tmp_path / f"set.{kind}").write_bytes(b"PK" + bytes(100))
+    with pytest.raises(DataError, match=rf"set\.{kind} cannot be read: .*\((BadZip|Read)"):
+        count_classes(tmp_path / f"set.{kind}", ["photo"])
+
+
 def test_a_batch_in_two_folders_is_refused(batches):
     (batches / "other").mkdir()
     shutil.copy(batches / "one", batches / "other" / "one")

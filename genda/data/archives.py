@@ -350,7 +350,7 @@ def _in_group(group, name):
 def count_classes(
     path,  # a folder or archive with .../<group>/<class>/<image>
     groups: list,  # splits or domains
-) -> int:
+) -> int:  # DataError where the archive is damaged
     "How many images of class folders lie in these groups; only names are read."
     found = []
 
@@ -359,8 +359,13 @@ def count_classes(
             found.append(name)
         return False  # no content is wanted
 
-    for _ in members(path, note):
-        pass
+    try:
+        for _ in members(path, note):
+            pass
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path} cannot be read: {error} ({type(error).__name__})") from None
     return len(found)
 
 # %% ../../nbs/5_data/3_archives.ipynb #6d1c2de8
@@ -373,8 +378,12 @@ def read_classes(
     "The images of one split or domain that is published as class folders."
     x = []
     y = []
+    first = None
     for name, content in members(path, partial(_in_group, group)):
-        kind = name.split("/")[-2]
+        folder, kind, _ = name.removeprefix("./").rsplit("/", 2)
+        first = first or folder
+        if folder != first:
+            raise DataError(f"{path} holds {group} twice, in {first} and {folder}: one is wanted")
         if kind not in names:
             raise DataError(f"{path}: {name} has an unknown class, not one of {', '.join(names)}")
         try:

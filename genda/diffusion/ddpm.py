@@ -184,9 +184,9 @@ class Denoise:
         t,  # step 1..T: an int, or integers [b]
         keep: Tensor = None,  # which images keep their condition, bool [b]; None where all do
     ) -> Tensor:  # [b, c, h, w]
-        t = torch.as_tensor(t, device=xt.device).expand(len(xt))
+        t = torch.as_tensor(t).expand(len(xt))  # the process reads it where it is
         xin = self.process.c_in(t, xt) * xt
-        inputs = [xin, t]
+        inputs = [xin, t.to(xt.device)]
         if self.y is not None:
             inputs += [self.y] if keep is None else [self.y, keep]
         with evaluating(self.model) if self.model.training else nullcontext():

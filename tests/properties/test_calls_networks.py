@@ -10,8 +10,8 @@ from genda.models import layers, unet
 
 MODULES = "models.layers", "models.unet"
 EXEMPT = {
-    "models.layers.GroupNorm": "PyTorch's own constructor",
-    "models.layers.GroupNorm.forward": "the values are those of PyTorch's",
+    "models.unet.GroupNorm": "PyTorch's own constructor",
+    "models.unet.GroupNorm.forward": "the values are those of PyTorch's",
     "models.layers.evaluating": "takes a network",
     "models.unet.Attention.forward": "inside of a network",
     "models.unet.Condition.forward": "inside of a network, tried by that of `UNet`",
