@@ -241,6 +241,28 @@ def packed(pixels):
     return out.getvalue(), base64.b64decode(data.data["image/png"])
 
 
+@pytest.mark.parametrize(
+    "source, budget, stored",
+    [
+        ("x = 1", "lesson", True),
+        ("x = 1", "smoke", False),
+        ("shown = record('2_diffusion/3_ddpm', figures)", "lesson", False),
+    ],
+)
+def test_minutes_are_kept_where_a_notebook_records_none(
+    tmp_path, monkeypatch, source, budget, stored
+):
+    monkeypatch.setenv("GENDA_BUDGET", budget)
+    monkeypatch.setenv("GENDA_RESULTS", str(tmp_path))
+    nb = new_notebook(cells=[new_code_cell(source)])
+    run.keep_seconds(nb, "1_start/3_pictures", 12.34)
+    path = tmp_path / "1_start" / "3_pictures.json"
+    assert path.is_file() == stored
+    if stored:
+        kept = json.loads(path.read_text())
+        assert (kept["seconds"], kept["budget"], kept["figures"]) == (12.3, "lesson", {})
+
+
 def test_pictures_are_stored_smaller_and_unchanged():
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 4), dtype=np.uint8)
     opaque = np.full((40, 40, 1), 255, np.uint8)

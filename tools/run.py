@@ -229,7 +229,8 @@ def run(path, out=None):
     print(f"== {name} at the {os.environ['GENDA_BUDGET']} budget", flush=True)
     failed = False
     try:
-        print(f"== {name} took {client.go():.0f} s", flush=True)
+        seconds = client.go()
+        print(f"== {name} took {seconds:.0f} s", flush=True)
     except CellExecutionError as error:
         print(error, f"== {name} failed", sep="\n", file=sys.stderr)
         failed = True
@@ -241,7 +242,23 @@ def run(path, out=None):
         pack(nb)
         nbformat.write(nb, path)
         nbdev_clean(str(path))
+        keep_seconds(nb, name, seconds)
     return not failed
+
+
+def keep_seconds(nb, name, seconds):
+    "Store how long a notebook took that records no figures of its own, for the map of the course."
+    records = any(re.search(r"\brecord\(", cell.source) for cell in nb.cells)
+    if records or os.environ["GENDA_BUDGET"] not in ("lesson", "full"):
+        return
+    from genda.checks import write_json
+    from genda.settings import settings
+    from genda.training.tracking import circumstances, code_hash, may_write
+
+    if may_write():
+        result = dict(notebook=name, figures={}, seconds=round(seconds, 1))
+        result |= dict(circumstances(), code=code_hash(name))
+        write_json(settings().results / f"{name}.json", result)
 
 
 def keep_apart(nb, out, name):
