@@ -145,8 +145,10 @@ class Generator(nn.Module):
         super().__init__()
         for name, value in dict(channels=channels, z=z, label=label, base=base).items():
             check_whole(value, name, 1)
-        self.k, self.z = check_whole(k, "k", 0), z
-        self.encoding, self.mean = encoding, check_number(mean, "mean")
+        self.k = check_whole(k, "k", 0)
+        self.z = z
+        self.encoding = encoding
+        self.mean = check_number(mean, "mean")
         side, times = doublings(size)
         widths = [base * 2**i for i in reversed(range(times))]
         self.label = nn.Sequential(nn.Linear(k, label), nn.LeakyReLU(0.2)) if k else None
@@ -190,7 +192,9 @@ class Discriminator(nn.Module):
         lookup("norm", norm, dict.fromkeys(("batch", "spectral", "none")))
         check_whole(channels, "channels", 1)
         check_whole(base, "base", 1)
-        self.k, self.size, self.encoding = check_whole(k, "k", 0), size, encoding
+        self.k = check_whole(k, "k", 0)
+        self.size = size
+        self.encoding = encoding
         side, halvings = doublings(size)
         widths = [base * 2**i for i in range(halvings)]
         self.label = nn.Linear(k, size * size) if k and shown else None
@@ -239,7 +243,8 @@ class GAN(nn.Module):
         discriminator: nn.Module,  # (x, y) -> (logits [b],), or also the label's logits [b, k]
     ):
         super().__init__()
-        self.generator, self.discriminator = generator, discriminator
+        self.generator = generator
+        self.discriminator = discriminator
 
     def fake(self, x, y):
         return self.generator(self.generator.noise(len(x), x.device), y)
@@ -266,7 +271,8 @@ class GANLoss(nn.Module):
         self.of_discriminator, self.of_generator = lookup(
             "adversarial", adversarial, ADVERSARIAL_LOSSES
         )
-        self.adv, self.smooth = check_number(adv, "adv"), check_number(smooth, "smooth", 0, 1)
+        self.adv = check_number(adv, "adv")
+        self.smooth = check_number(smooth, "smooth", 0, 1)
         self.answers = answers
 
     def forward(self, pred, y, turn, lambd):

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 from torch import nn
 
@@ -9,6 +10,7 @@ from genda.diffusion.ddpm import denoiser
 from genda.diffusion.guidance import (
     CorruptBatches,
     TimeConditionalClassifier,
+    cfg,
     classifier_guided,
     complete_conditions,
     log_likelihood,
@@ -91,3 +93,17 @@ def test_the_position_between_two_noises_is_a_fraction():
     for way in (lerp, slerp):
         assert torch.allclose(way(a, b, frac=0.0), a, atol=1e-6)
         assert torch.allclose(way(a, b, frac=1.0), b, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [7, torch.tensor([1, 5, 7, 10])], ids=["one", "each its own"])
+def test_guidance_brings_no_step_back_from_the_device(steps):
+    "A tensor on the device meta holds no numbers: whoever reads a step from there gets an error."
+    far = IMAGES.to("meta")
+    attributes = torch.ones(4, 3, device="meta")
+    denoise = denoiser(Grey(), PROCESS, "x0", attributes)
+    by_difference = cfg(denoise, 2.0)
+    by_classifier = classifier_guided(
+        by_difference, classifier().to("meta"), attributes, 1.0, PROCESS
+    )
+    for guidance in (by_difference, by_classifier):
+        assert guidance(far, steps).shape == far.shape

@@ -105,6 +105,30 @@ def test_a_time_budget_follows_the_clock():
     assert budget.batches == 20, "validation does not look at the clock"
 
 
+def test_looks_are_not_counted_as_training():
+    "The same clock: each look takes seven seconds, and twenty batches still fit."
+    now = [0.0]
+
+    def tick():
+        now[0] += 0.1
+        return now[0]
+
+    def look():
+        now[0] += 7
+        return 7
+
+    budget = TimeBudget(2.05, clock=tick, look=look)
+    budget.learn = SimpleNamespace(training=True)
+    budget.before_fit()
+    with pytest.raises(callbacks.CancelFitException):
+        for _ in range(100):
+            budget.before_batch()
+    assert budget.batches == 20
+    assert budget.seen == [7] * 4
+    assert budget.seconds <= budget.last < budget.seconds + 0.2
+    assert now[0] > budget.last + sum(budget.seen)
+
+
 def test_more_langevin_steps_lag_less_and_need_smaller_ones():
     process = GaussianDiffusion.ve(1000, 0.02, 30.0)
     sizes = [best_snr(process, k) for k in (1, 2, 5, 10)]

@@ -91,7 +91,7 @@ class ClassifierFreeGuidance(Guided):
         "The x0 predictions with and without the condition, by one call of the network."
         inner = self.inner
         b = len(xt)
-        t = torch.as_tensor(t, device=xt.device).expand(b).repeat(2)
+        t = torch.as_tensor(t).expand(b).repeat(2)  # the process reads it where it is
         keep = torch.arange(2 * b, device=xt.device) < b
         y = torch.cat([inner.y, inner.y])
         doubled = Denoise(inner.model, inner.process, inner.predict, y, clip=False)
@@ -177,11 +177,11 @@ class ClassifierGuidance(Guided):
         "The gradient of the classifier's log likelihood at xt."
         with torch.enable_grad():
             x = xt.detach().requires_grad_()
-            logits = self.classifier(self.process.c_in(t) * x, t)
+            logits = self.classifier(self.process.c_in(t).to(x.device) * x, t.to(x.device))
             return torch.autograd.grad(log_likelihood(logits, self.condition).sum(), x)[0]
 
     def x0_prediction(self, xt, t):
-        t = torch.as_tensor(t, device=xt.device).expand(len(xt))
+        t = torch.as_tensor(t).expand(len(xt))
         x0 = self.inner(xt, t)
         if self.condition is None or not self.scale:
             return x0

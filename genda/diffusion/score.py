@@ -127,12 +127,12 @@ def langevin_lag(
     check_whole(steps_each, "steps_each", 1)
     check_number(snr, "snr", 0, above=True)
     sigma = process.sigma[step_times(process, steps)[:-1]].tolist()
-    v = 1.0
+    nu = 1.0
     for higher, lower in zip([sigma[0], *sigma], sigma):
-        v *= (higher / lower) ** 2
+        nu *= (higher / lower) ** 2
         for _ in range(steps_each):
-            v += -4 * snr**2 + 4 * snr**2 * (1 + snr**2) / v
-    return v**0.5
+            nu += -4 * snr**2 + 4 * snr**2 * (1 + snr**2) / nu
+    return nu**0.5
 
 
 def best_snr(

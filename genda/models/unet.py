@@ -50,8 +50,8 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, x):
         slow = x.device.type == "cpu" and x.dtype == torch.bfloat16
         if slow and x.is_contiguous(memory_format=torch.channels_last):
-            y = super().forward(x.contiguous())
-            return y.contiguous(memory_format=torch.channels_last)
+            out = super().forward(x.contiguous())
+            return out.contiguous(memory_format=torch.channels_last)
         return super().forward(x)
 
 # %% ../../nbs/2_diffusion/2_unet.ipynb #a7cfd43b
@@ -81,10 +81,10 @@ class ResBlock(nn.Module):
 
     def forward(self, x, e):
         scale, shift = self.emb(e)[:, :, None, None].chunk(2, 1)
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
-        h = self.conv2(F.silu(h))
-        return h if self.skip is None else h + self.skip(x)
+        hidden = self.conv1(F.silu(self.norm1(x)))
+        hidden = torch.addcmul(shift, self.norm2(hidden), 1 + scale)
+        hidden = self.conv2(F.silu(hidden))
+        return hidden if self.skip is None else hidden + self.skip(x)
 
 # %% ../../nbs/2_diffusion/2_unet.ipynb #2bbe8375
 class Attention(nn.Module):
