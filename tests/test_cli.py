@@ -247,7 +247,7 @@ def test_a_handout_lacks_the_solutions_and_nothing_else(tmp_path):
 def test_a_lesson_is_found_by_its_full_name_or_its_last_part():
     for name in ("5_samplers", "2_diffusion/5_samplers"):
         assert find_lesson(name, ROOT) == "2_diffusion/5_samplers"
-    with pytest.raises(ValueError, match="unknown lesson '5_nothing': one of .*5_samplers"):
+    with pytest.raises(ValueError, match=r"unknown lesson '5_nothing': one of .*5_samplers"):
         find_lesson("5_nothing", ROOT)
 
 
