@@ -49,7 +49,7 @@ else
 endif
 	@touch $@
 
-course: $(STAMP) ## the first whole path: train on digits, sample, judge (about ten minutes); the result lies in runs/3_ddpm
+course: $(STAMP) ## the first whole path: train on digits, sample, evaluate (about ten minutes); the result lies in runs/3_ddpm
 	@$(BIN)/python tools/run.py --budget lesson --apart 3_ddpm
 
 lab: $(STAMP) ## open the lessons in JupyterLab, or one of them with NB=2_diffusion/3_ddpm
@@ -59,13 +59,13 @@ lessons: $(STAMP) ## run every notebook at the lesson budget, keep its outputs, 
 	$(BIN)/python tools/run.py --budget lesson $(NB)
 	$(BIN)/python tools/readme.py
 
-study: $(STAMP) ## fill the long tables in the background, a resumable run a row, in results/study
+study: $(STAMP) ## fill the long tables in the background, one resumable run per row, in results/study
 	@$(BIN)/python tools/run.py --budget study --apart --using 'study_row(' --background
 
 seeds: $(STAMP) ## run the lessons that train with four more seeds in the background, a resumable run each, in results/seeds
 	@$(BIN)/python tools/spread.py --background
 
-zoo: $(STAMP) ## train the shipped networks anew in the background, resumable; judges only where their files are gone; wants all of MNIST
+zoo: $(STAMP) ## train the shipped networks anew in the background, resumable; evaluators only where their files are gone; wants all of MNIST
 	@$(BIN)/python tools/zoo.py --background
 
 gpu-pack: $(STAMP) ## gather in .gpu/pack what the rows in tools/gpu_queue.txt need on a machine with a GPU, at most 60 MiB
@@ -101,7 +101,7 @@ docs-serve: $(STAMP) ## show the site that make docs built, on http://localhost:
 	@test -f docs/_build/index.html || { echo 'there is no site yet: make docs' >&2; exit 1; }
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build $(PORT)
 
-bench: $(STAMP) ## training, drawing, loading and judging beside other libraries, cost curves, the speedrun; writes results/bench.json
+bench: $(STAMP) ## training, drawing, loading and evaluation beside other libraries, cost curves, the speedrun; writes results/bench.json
 	$(BIN)/python bench/all.py
 
 wheel: $(STAMP) ## build the package into dist/

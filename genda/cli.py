@@ -356,7 +356,7 @@ def _check_plan(plan):
     if not isinstance(plan["data"], str):
         raise ValueError(f"data={plan['data']!r}: a name or a folder is wanted")
     check_whole(plan["process"]["T"], "T", 1, 100_000)
-    GaussianDiffusion.vp(**plan["process"])
+    GaussianDiffusion.from_config(plan["process"])
     check_net(plan["net"])
     make_net(**plan["net"])
 
@@ -520,7 +520,7 @@ def _fit(plan, folder):
         f"{epochs} epochs of {len(d.train)} batches",
         flush=True,
     )
-    process = GaussianDiffusion.vp(**plan["process"])
+    process = GaussianDiffusion.from_config(plan["process"])
     process.draw_t = logit_normal_steps
     learn = diffusion_learner(
         d,
@@ -908,7 +908,8 @@ def main(
         code, error = _run(_together(COMMANDS[name][0]), options)
     lost = sys.stdout and _unwritten()
     if lost is not None and not error:
-        code, error = code or 1, lost
+        code = code or 1
+        error = lost
     if error and not _silent():
         print(f"genda {name}: {error}", file=sys.stderr, flush=True)
     if code and _several():

@@ -354,10 +354,11 @@ def t_slider(
             predicted = both(torch.cat([noisy, sampled]), t)
         yield torch.cat([noisy, predicted[:n], sampled, predicted[n:]])
 
+    tenths = [process.T * k // 10 for k in (2, 5, 8, 10)]
     return Playground(
         draw,
         dict(t=IntSlider(process.T // 2, 1, process.T, description="t")),
-        {f"t {t}": dict(t=t) for t in (1, *(process.T * k // 10 for k in (2, 5, 8, 10)))},
+        {f"t {t}": dict(t=t) for t in [1, *tenths]},
         ncols=n,
         rows=["digit + noise", "x0 prediction", "sampled to t", "x0 prediction"],
         cols=_headings(["+ noise", "x0", "sampled", "x0"], n),

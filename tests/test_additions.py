@@ -24,7 +24,7 @@ ADDITIONS = read(ROOT / "CONTRIBUTING.md").split("\n## Additions\n")[1].split("\
 SNIPPETS = dict(re.findall(r"^### (.+?)\n.*?^```python\n(.*?)^```", ADDITIONS, re.S | re.M))
 
 
-def test_each_addition_is_shown_in_about_a_dozen_lines():
+def test_each_addition_is_shown():
     assert list(SNIPPETS) == [
         "A degradation",
         "A data set",
@@ -33,8 +33,6 @@ def test_each_addition_is_shown_in_about_a_dozen_lines():
         "A method of adaptation with a domain head",
         "A method of adaptation without one",
     ]
-    for title, text in SNIPPETS.items():
-        assert len([line for line in text.splitlines() if line.strip()]) <= 16, title
 
 
 @pytest.fixture

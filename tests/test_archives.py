@@ -19,11 +19,13 @@ from genda.data.archives import (
     cached_until_changed,
     count_classes,
     find_first,
+    is_image,
     members,
     plain_pickle,
     read_arrays,
     read_batches,
     read_classes,
+    read_splits,
 )
 from genda.data.downloads import DataError
 from genda.data.registry import load_raw
@@ -42,6 +44,20 @@ TRICK = pickle.dumps({"data": Trick()})
 def test_names_that_lead_out_are_refused(name):
     with pytest.raises(DataError, match="leads out"):
         _inside("a.zip", name)
+
+
+def test_a_folder_and_its_archives_hold_the_same(tmp_path):
+    tree = tmp_path / "tree"
+    (tree / "a").mkdir(parents=True)
+    (tree / "a" / "1").write_bytes(b"one")
+    (tree / "2").write_bytes(b"two")
+    paths = [tree]
+    for kind in ("zip", "gztar", "bztar", "xztar"):
+        paths.append(shutil.make_archive(tmp_path / kind, kind, tree))
+    for path in paths:
+        found = {name.removeprefix("./"): content for name, content in members(path)}
+        assert found == {"2": b"two", "a/1": b"one"}
+    assert list(members(tree, lambda name: name == "2")) == [("2", b"two")]
 
 
 def test_dots_inside_a_name_are_harmless():
@@ -86,6 +102,29 @@ def test_a_batch_that_is_a_program_or_cut_short_is_named(batches):
             read_batches(batches, ["one"], 10)
 
 
+def test_arrays_come_back_as_they_were_written(tmp_path):
+    images = np.arange(6 * 8 * 8 * 3).reshape(6, 8, 8, 3).astype(np.uint8)
+    np.savez(tmp_path / "good.npz", x=images, y=np.arange(6))
+    x, y = read_arrays(tmp_path / "good.npz", "x", "y")
+    assert (x == images).all() and y.tolist() == list(range(6))
+
+
+def test_arrays_in_two_parts_are_split(project):
+    path = settings().data / "two.npz"
+    path.parent.mkdir(parents=True)
+    images = np.arange(6 * 8 * 8 * 3).reshape(6, 8, 8, 3).astype(np.uint8)
+    labels = np.arange(6)
+    parts = dict(x_train=images[:4], y_train=labels[:4], x_test=images[4:], y_test=labels[4:])
+    np.savez(path, **parts)
+    x, y = read_splits("test", "none.npz", "two.npz")
+    assert (x == images[4:]).all() and y.tolist() == [4, 5]
+    train = read_splits("train", "two.npz")[1]
+    valid = read_splits("valid", "two.npz")[1]
+    assert sorted([*train, *valid]) == [0, 1, 2, 3]
+    with pytest.raises(DataError, match=r"no none\.npz in"):
+        read_splits("test", "none.npz")
+
+
 def test_arrays_that_lack_something_are_named(tmp_path):
     images = np.zeros((6, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "half.npz", x=images)
@@ -104,6 +143,33 @@ def png(color):
     b = BytesIO()
     Image.new("RGB", (8, 8), color).save(b, "PNG")
     return b.getvalue()
+
+
+def test_class_folders_give_every_image_with_its_label(tmp_path):
+    files = {"__MACOSX/top/Photo/cat/._0.png": b"", "top/readme.txt": b""}
+    for group, blue in (("Photo", 100), ("Sketch", 0)):
+        for kind, green in (("cat", 0), ("dog", 200)):
+            for i in range(5):
+                files[f"top/{group}/{kind}/{i}.png"] = png((40 * i, green, blue))
+    path = tmp_path / "set.zip"
+    with ZipFile(path, "w") as z:
+        for name, content in files.items():
+            z.writestr(name, content)
+        z.extractall(tmp_path / "plain")
+    reds = [40 * i for i in range(5)]
+    for where in (path, tmp_path / "plain"):
+        x, y = read_classes(where, "photo", ["cat", "dog"], 8)
+        assert x.shape == (10, 8, 8, 3) and y.tolist() == [0] * 5 + [1] * 5
+        cats = [[red, 0, 100] for red in reds]
+        assert x[:, 0, 0].tolist() == cats + [[red, 200, 100] for red in reds]
+        assert count_classes(where, ["photo"]) == 10
+        assert count_classes(where, ["photo", "sketch"]) == 20
+        assert count_classes(where, ["art"]) == 0
+
+
+def test_images_are_known_by_their_names():
+    assert is_image("a/1.PNG")
+    assert not any(is_image(name) for name in ("a/._1.png", "a/1.txt", "png"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 "The command as a shell calls it: exit codes, one line on bad input, Ctrl-C; what the texts say."
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -15,9 +16,20 @@ from conftest import NOTEBOOKS, ROOT, code, name_of, read
 from fastcore.docments import docments
 from PIL import Image
 
-from genda.cli import COMMANDS, conditions, network, parser, recipe, sample
+from genda.cli import (
+    COMMANDS,
+    conditions,
+    course_folder,
+    find_lesson,
+    lab,
+    network,
+    parser,
+    recipe,
+    sample,
+)
 from genda.diffusion.ddpm import generate
 from genda.diffusion.samplers import SAMPLERS
+from genda.settings import settings
 from genda.widgets import sheet
 from genda.zoo import sample_card
 
@@ -192,6 +204,51 @@ def test_commands_in_the_texts_parse(name):
             assert words[0] in [*COMMANDS, "--help"]
         else:
             assert parser().parse_args(words).command in COMMANDS, words
+
+
+def cells_of(folder):
+    "The cells of each notebook of a folder, by the notebook's name."
+    found = {}
+    for path in (folder / "nbs").rglob("*.ipynb"):
+        name = path.relative_to(folder / "nbs").with_suffix("").as_posix()
+        found[name] = json.loads(read(path))["cells"]
+    return found
+
+
+def is_solution(cell):
+    return "solution" in cell["metadata"].get("tags", [])
+
+
+def test_lessons_are_copied_whole(tmp_path, monkeypatch):
+    lab(tmp_path / "lab")
+    assert cells_of(tmp_path / "lab") == cells_of(course_folder())
+    monkeypatch.chdir(tmp_path / "lab" / "nbs" / "2_diffusion")
+    assert settings().root == (tmp_path / "lab").resolve()
+    assert settings().data == (tmp_path / "lab" / "data").resolve()
+
+
+def test_a_handout_lacks_the_solutions_and_nothing_else(tmp_path):
+    lab(tmp_path / "class", solutions=False)
+    handout = cells_of(tmp_path / "class")
+    originals = cells_of(course_folder())
+    assert list(map(len, handout.values())) == [len(originals[name]) for name in handout]
+    removed = 0
+    for name, cells in handout.items():
+        for ours, theirs in zip(originals[name], cells):
+            if is_solution(ours):
+                removed += 1
+                assert theirs["source"] == ["# your solution"] and not theirs["outputs"]
+                assert not is_solution(theirs)
+            else:
+                assert theirs == ours
+    assert removed > len(handout) == len(originals)
+
+
+def test_a_lesson_is_found_by_its_full_name_or_its_last_part():
+    for name in ("5_samplers", "2_diffusion/5_samplers"):
+        assert find_lesson(name, ROOT) == "2_diffusion/5_samplers"
+    with pytest.raises(ValueError, match=r"unknown lesson '5_nothing': one of .*5_samplers"):
+        find_lesson("5_nothing", ROOT)
 
 
 def test_help_lists_every_sampler():

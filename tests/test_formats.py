@@ -628,6 +628,7 @@ PICTURE = "img_align_celeba/000002.jpg"
             spoil(ATTR, lambda content: b"\n".join(content.split(b"\n")[:-2])),
             "announces 20 rows and holds 19",
         ),
+        (spoil(ATTR, lambda content: content.rstrip()[:-3]), r"line 22 \(000020.jpg\)"),
         (spoil(ATTR, replaced(b"000004.jpg  ", b"000004.jpg  1 ")), r"line 6 \(000004.jpg\)"),
         (spoil(ATTR, replaced(b"000004.jpg  ", b"000004.jpg  0")), r"line 6 \(000004.jpg\)"),
         (spoil(ATTR, replaced(b"Bald Bangs", b"Bangs Bald")), "line 2 does not hold the 40 names"),
@@ -881,6 +882,8 @@ def test_sets_that_are_not_here_say_what_to_do(own):
     for name in ("pacs_photo", "officehome_clipart"):
         assert not ready(name)
         refuses(own, message, name)
+    message = "nowhere. It is not fetched: get pacs"
+    refuses(own, message, "pacs_photo", folder=own / "nowhere")
     refuses(own, "no mnistm.npz", "mnistm", published=True)
 
 

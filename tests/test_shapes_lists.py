@@ -31,6 +31,14 @@ def test_a_bad_list_is_refused_with_the_reason(tmp_path, content, said):
         read_lists(path)
 
 
+def test_lists_are_read_with_and_without_names_of_files(tmp_path):
+    path = tmp_path / "lists.json"
+    path.write_text(json.dumps({"a_0.png": ["red cube"]}), encoding="utf-8")
+    assert read_lists(path) == (["a_0.png"], [["red cube"]])
+    path.write_text(json.dumps([["red cube"]]), encoding="utf-8")
+    assert read_lists(path) == (None, [["red cube"]])
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"none.json is missing"):
         read_lists(tmp_path / "none.json")

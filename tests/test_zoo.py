@@ -16,6 +16,7 @@ from genda import zoo
 from genda.data.registry import ready
 from genda.diffusion.ddpm import last
 from genda.diffusion.samplers import SAMPLERS
+from genda.diffusion.score import ScoreNet
 from genda.evaluation.evaluators import Evaluator
 from genda.settings import PACKAGE
 from genda.zoo import ENTRIES, RECIPES, Drawing, load_model, recheck
@@ -145,6 +146,16 @@ def test_training_needs_the_whole_set(tmp_path):
         pytest.skip("all of MNIST is on this machine")
     with pytest.raises(RuntimeError, match="mnist5k holds a tenth"):
         zoo.build("digits", tmp_path)
+
+
+def test_a_finished_training_only_gives_its_network_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENDA_BUDGET", "smoke")
+    one, card = zoo.train("digits_score", tmp_path, "mnist5k")
+    again, _ = zoo.train("digits_score", tmp_path, "mnist5k")
+    assert isinstance(one, ScoreNet) and isinstance(again, ScoreNet)
+    for a, b in zip(one.state_dict().values(), again.state_dict().values()):
+        assert torch.equal(a, b)
+    assert (card["predict"], card["process"]["kind"]) == ("score", "ve")
 
 
 @pytest.mark.parametrize("name", [n for n in SHIPPED if n.startswith("evaluator_")])

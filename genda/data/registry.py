@@ -77,7 +77,7 @@ def register(
     return add
 
 # %% ../../nbs/5_data/4_registry.ipynb #3775cfaa
-def _told(entry, column):
+def _read_column(entry, column):
     "What a set says of itself; 'damaged', with a warning, where its file cannot be read."
     value = entry.get(column)
     try:
@@ -91,7 +91,9 @@ def _told(entry, column):
 def catalog() -> pd.DataFrame:
     "Every data set that `load` knows: name, images, size, classes, source, licence, kind."
     columns = ["name", "images", "size", "classes", "source", "licence", "kind"]
-    rows = [[_told(entry, column) for column in columns] for entry in SETS.values()]
+    rows = []
+    for entry in SETS.values():
+        rows.append([_read_column(entry, column) for column in columns])
     return pd.DataFrame(rows, columns=columns)
 
 
