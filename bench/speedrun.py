@@ -201,7 +201,7 @@ def made_by(dtype, **options):
     return dict(**options, dtype=name_of(dtype), code=tracking._fingerprint(source, *reached))
 
 
-def kept(stored, about, seeds):
+def rows_to_keep(stored, about, seeds):
     "The stored rows that this run would make again."
     if (stored or {}).get("made_by") != about:
         return []
@@ -210,7 +210,9 @@ def kept(stored, about, seeds):
 
 def summary(rows, about):
     "The figures over the seeds so far."
-    means = {key: float(np.mean([row[key] for row in rows])) for key in SHOWN}
+    means = {}
+    for key in SHOWN:
+        means[key] = float(np.mean([row[key] for row in rows]))
     work = rows[0]["work_tflop"]
     return dict(seeds=len(rows), work_tflop=work, **means, made_by=about, rows=list(rows))
 
@@ -228,7 +230,7 @@ def measure(
     "The figures after every seed; those of the `stored` ones are not trained again."
     dtype = dtype or precision()
     about = made_by(dtype, recipe=recipe, work=work, data=data, n=n, sample_steps=sample_steps)
-    rows = kept(stored, about, seeds)
+    rows = rows_to_keep(stored, about, seeds)
     if rows:
         yield summary(rows, about)
     keep_memory()

@@ -22,12 +22,12 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), str(ROOT / "tools")]
 import reference  # noqa: E402 - the folders of docs and tools are added above
-import vendor  # noqa: E402
-from conf import LIVE, MADE  # noqa: E402
-from readme import counted_claims, lessons, stored_claims  # noqa: E402
-from run import notebook_name  # noqa: E402
-from speed import speed_page  # noqa: E402
-from timetable import timetable  # noqa: E402
+import vendor  # noqa: E402 - the folder is above
+from conf import LIVE, MADE  # noqa: E402 - the folder is above
+from readme import counted_claims, lessons, stored_claims  # noqa: E402 - the folder is above
+from run import notebook_name  # noqa: E402 - the folder is above
+from speed import speed_page  # noqa: E402 - the folder is above
+from timetable import timetable  # noqa: E402 - the folder is above
 
 RESULTS = """# Results
 
@@ -279,7 +279,10 @@ def claims_table():
     yield "| claim | what is claimed | outcome | effect (95% interval) | rests on |"
     yield "| --- | --- | --- | --- | --- |"
     for claim in stored_claims():
-        effect, on = claim["why"], f"{claim['data']}{', a stand-in' * claim['stand_in']}"
+        effect = claim["why"]
+        on = claim["data"]
+        if claim["stand_in"]:
+            on += ", a stand-in"
         if claim["status"] != "not run":
             value, low, high = (f"{claim[key]:+.3g}" for key in ("effect", "low", "high"))
             effect = f"{value} ({low} to {high})"
@@ -367,7 +370,9 @@ def add_networks(said):
         sys.exit("JavaScript packages are missing: `make docs` fetches them")
     for package in vendor.PACKAGES:
         ignored = shutil.ignore_patterns("README.md")
-        shutil.copytree(vendor.kept(package), MADE / "vendor", dirs_exist_ok=True, ignore=ignored)
+        shutil.copytree(
+            vendor.folder_of(package), MADE / "vendor", dirs_exist_ok=True, ignore=ignored
+        )
     import networks
 
     for made in networks.export(sorted({*LIVE.values()}), MADE / "networks"):

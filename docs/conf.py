@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "tools")]
 import reference  # noqa: E402 - the folders of docs and tools are added above
-from readme import chapters  # noqa: E402
-from run import notebooks  # noqa: E402
+from readme import chapters  # noqa: E402 - the folder is above
+from run import notebooks  # noqa: E402 - the folder is above
 
 # page -> the file that it shows
 TEXTS = {

@@ -15,6 +15,11 @@ from genda.zoo import ENTRIES, load_model
 TOLERANCE = 1e-4
 
 
+def unchecked(y, b):
+    "In place of a network's check of conditions."
+    return y
+
+
 class Answer(torch.nn.Module):
     "A network whose inputs are plain tensors: images, steps, conditions, and which of these count."
 
@@ -23,7 +28,7 @@ class Answer(torch.nn.Module):
         self.net = net
         if net.cond:
             # The check looks at values, which a graph cannot; the page offers only good ones.
-            net.cond.check = lambda y, b: y
+            net.cond.check = unchecked
 
     def forward(self, xt, t, y, keep):
         return self.net(xt, t, y, keep)

@@ -170,7 +170,9 @@ class Symbols:
 
     def link(self, text, used=(), own=None):
         "Markdown with the first mention of each symbol in a paragraph linked to its definition."
-        out, fence, seen = [], None, set()
+        out = []
+        fence = None
+        seen = set()
 
         def put(m):
             full = self.target(m[1], used)

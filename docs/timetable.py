@@ -16,7 +16,7 @@ from readme import (  # noqa: E402 - the folder is above
     minutes,
     without_links,
 )
-from run import notebook_name  # noqa: E402
+from run import notebook_name  # noqa: E402 - the folder is above
 
 SESSION = 90  # minutes of a session
 PACE = 100  # words read in a minute
@@ -125,8 +125,8 @@ def timetable():
     taught = [row for row in rows if row["path"].parent.name[0] in "1234"]
     yield (
         f"### Sessions of {SESSION} minutes\n\nOf the lessons, chapters 1 to 4, if a class reads "
-        f"{PACE} words a minute (with the code and the pictures) and takes {EXERCISE} minutes "
-        "for an exercise, while the cells run as long as measured:\n"
+        f"{PACE} words per minute (with the code and the pictures) and takes {EXERCISE} minutes "
+        "per exercise, while the cells run as long as measured:\n"
     )
     yield "| session | lessons | minutes | of which the computer works |"
     yield "| --- | --- | --- | --- |"

@@ -25,12 +25,12 @@ PACKAGES = {
 PATIENCE = "--fetch-retries=1", "--fetch-timeout=120000"
 
 
-def kept(package):
+def folder_of(package):
     return FOLDER / package.replace("@", "-")
 
 
 def missing():
-    return [p for p in PACKAGES if not kept(p).is_dir()]
+    return [p for p in PACKAGES if not folder_of(p).is_dir()]
 
 
 def fetch(package):
@@ -58,13 +58,13 @@ def keep(package, packed):
     found = hashlib.sha512(packed.read_bytes()).digest()
     if base64.b64encode(found).decode() != checksum:
         raise OSError(f"{package} is not the package that was tested: its checksum differs")
-    part = kept(package).with_suffix(".part")
+    part = folder_of(package).with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     with tarfile.open(packed) as tar:
         for name in wanted:
             (part / Path(name).name).write_bytes(tar.extractfile(f"package/{name}").read())
-    part.rename(kept(package))
+    part.rename(folder_of(package))
 
 
 def main():

@@ -19,16 +19,16 @@ from genda.models.unet import UNet
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 sys.path.insert(0, str(ROOT / "docs"))
-import costs  # noqa: E402
-import frechet  # noqa: E402
-import loading  # noqa: E402
-import machine  # noqa: E402
-import peak  # noqa: E402
-import sampling  # noqa: E402
-import sliders  # noqa: E402
-import speed  # noqa: E402
-import speedrun  # noqa: E402
-import train  # noqa: E402
+import costs  # noqa: E402 - the folder is above
+import frechet  # noqa: E402 - the folder is above
+import loading  # noqa: E402 - the folder is above
+import machine  # noqa: E402 - the folder is above
+import peak  # noqa: E402 - the folder is above
+import sampling  # noqa: E402 - the folder is above
+import sliders  # noqa: E402 - the folder is above
+import speed  # noqa: E402 - the folder is above
+import speedrun  # noqa: E402 - the folder is above
+import train  # noqa: E402 - the folder is above
 
 every = importlib.import_module("all")  # whose name is a built-in function's
 

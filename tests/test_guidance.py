@@ -63,7 +63,8 @@ def test_an_attribute_that_is_wanted_has_a_gradient():
 
 
 def test_each_image_is_classified_for_itself():
-    net, t = classifier(), torch.tensor([1, 3, 7, 10])
+    net = classifier()
+    t = torch.tensor([1, 3, 7, 10])
     alone = torch.cat([net(IMAGES[i : i + 1], t[i : i + 1]) for i in range(4)])
     assert torch.allclose(net(IMAGES, t), alone, atol=1e-5)
 

@@ -176,6 +176,10 @@ def budget_calls(path):
                 yield source
 
 
+def only_imports(source):
+    return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in tree(source).body)
+
+
 @each_lesson
 def test_numbers_stand_in_the_first_cell_that_computes(path):
     "The first call of `budget` in a lesson comes before anything else is computed."
@@ -184,8 +188,7 @@ def test_numbers_stand_in_the_first_cell_that_computes(path):
         computing = [
             source
             for source in code(path)
-            if not source.startswith("#|")
-            and not all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in tree(source).body)
+            if not source.startswith("#|") and not only_imports(source)
         ]
         assert computing[0] == calls[0]
 

@@ -130,7 +130,8 @@ def addresses():
     yield from tv.MNIST.mirrors
     yield from digits._Fashion.mirrors
     yield from (url for url, _, _ in tv.USPS.split_list.values())
-    yield from (by for url, _, _ in tv.SVHN.split_list.values() for by in photos._by_https(url))
+    for url, _, _ in tv.SVHN.split_list.values():
+        yield from photos._by_https(url)
     yield from (tv.CIFAR10.url, tv.CIFAR100.url, photos._DRIVE)
     for path in MODULES:
         yield from re.findall(r"""["'](https?://[^"'\s]+/[^"'\s]*)""", read(path))

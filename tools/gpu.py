@@ -135,7 +135,8 @@ class Reads(ast.NodeVisitor):
         self.visit(node.test)
         before = set(self.bound)
         self.visit_all(node.body)
-        after, self.bound = self.bound, set(before)
+        after = self.bound
+        self.bound = set(before)
         self.visit_all(node.orelse)
         self.bound &= after
 
@@ -445,11 +446,11 @@ def fetch_wheels(packages, python):
     cache = HOME / "wheels"
     cache.mkdir(parents=True, exist_ok=True)
 
-    def kept(name, version):
+    def wheels_of(name, version):
         start = f"{name.replace('-', '_')}-{version}-"
         return [path for path in cache.glob("*.whl") if path.name.lower().startswith(start)]
 
-    missing = [f"{name}=={v}" for name, v in packages.items() if not kept(name, v)]
+    missing = [f"{name}=={v}" for name, v in packages.items() if not wheels_of(name, v)]
     if missing:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", cache]
         command += ["--only-binary=:all:", "--python-version", python, "--implementation", "cp"]
@@ -459,7 +460,7 @@ def fetch_wheels(packages, python):
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
             raise Refused(f"the wheels could not be fetched: {(said or ['pip failed'])[-1]}")
-    return [path for name, v in packages.items() for path in kept(name, v)]
+    return [path for name, v in packages.items() for path in wheels_of(name, v)]
 
 
 def data_files(name, folders):
@@ -571,7 +572,7 @@ def claim(folder, kind, name):
     return True
 
 
-def claimed(folder, kind):
+def count_notes(folder, kind):
     "How many notes of a kind there are."
     return len(list(folder.glob(f"{kind} *")))
 
@@ -614,12 +615,13 @@ class Worker:
         "Go through the queue, and again where other workers made what was missing the first time."
         again = True
         while again:
-            before = claimed(self.notes, "done")
+            before = count_notes(self.notes, "done")
             self.elsewhere = False
             for notebook, patterns, _ in self.lines:
-                self.notebook, self.patterns = notebook, patterns
+                self.notebook = notebook
+                self.patterns = patterns
                 self.run_notebook()
-            again = self.elsewhere and claimed(self.notes, "done") > before
+            again = self.elsewhere and count_notes(self.notes, "done") > before
 
     def run_notebook(self):
         "Run the statements of a notebook that make rows; one that fails is reported."
@@ -656,7 +658,7 @@ class Worker:
             raise OutOfTime from None
         except Exception as error:
             traceback.print_exc()
-            if self.asked(notebook, name) and claim(self.notes, "failed", title):
+            if self.queue_names(notebook, name) and claim(self.notes, "failed", title):
                 self.say(f"{title}: failed, {one_line(error)}")
             return None
         if title == self.taken and claim(self.notes, "done", title):
@@ -665,13 +667,13 @@ class Worker:
 
     taken = None  # the row that this worker took last
 
-    def asked(self, notebook, name):
+    def queue_names(self, notebook, name):
         "Whether the line of the queue that is being run names a row."
         return notebook == self.notebook and any(fnmatch(name, p) for p in self.patterns)
 
     def take(self, notebook, name):
         "Take a row that is due, or raise."
-        if not self.asked(notebook, name):
+        if not self.queue_names(notebook, name):
             raise NotOurs
         if self.tracking.seconds_left() < self.margin:
             raise OutOfTime
@@ -688,7 +690,7 @@ class Lister(Worker):
     "Says which rows are due, and runs none."
 
     def take(self, notebook, name):
-        if self.asked(notebook, name) and claim(self.notes, "row", f"{notebook} {name}"):
+        if self.queue_names(notebook, name) and claim(self.notes, "row", f"{notebook} {name}"):
             self.say(f"{notebook} {name}")
         raise NotOurs
 
@@ -817,7 +819,7 @@ def run(a):
                 signal.signal(number, signal.SIG_IGN)
             stop_workers(workers, a.margin / 2)
             bring.all()
-        of = {kind: claimed(notes, kind) for kind in ("done", "stopped", "failed")}
+        of = {kind: count_notes(notes, kind) for kind in ("done", "stopped", "failed")}
     text = ", ".join(f"{n} {kind}" for kind, n in of.items() if n) or "no row was run"
     files = [path.stat().st_size for path in a.out.glob("*.zip")]
     print(
@@ -845,10 +847,11 @@ class Bring:
 
     def now_and_then(self):
         "Where rows have ended, write the files anew, so that a kill costs little."
-        n = claimed(self.notes, "done")
+        n = count_notes(self.notes, "done")
         if n > self.seen and time.time() > self.last + 20:
             self.all()
-            self.seen, self.last = n, time.time()
+            self.seen = n
+            self.last = time.time()
 
     def kind(self, notebook, path):
         "What a file in a row's folder is; None where it is of no use any more."

@@ -239,7 +239,8 @@ class Adapted(nn.Module):
     ):
         super().__init__()
         layer(model, at)
-        self.model, self.at = model, at
+        self.model = model
+        self.at = at
         self.reverse = GradientReversal(lambd)
         self.head = head
 
@@ -354,14 +355,19 @@ class DANNCallback(Paired):
         # The head sees the layer; `extra` does not: it has source_features and target_features
         # only if a subclass sets self.at = f"model.{at}" after this line.
         super().__init__()
-        self.head_at, self.make_head = at, head
+        self.head_at = at
+        self.make_head = head
         self.lambd = check_number(lambd, "lambd", 0)
         self.log = []
 
     @property
     def columns(self):
         "The log, a list for each of its columns."
-        return {name: [float(row[name]) for row in self.log] for name in (self.log or [{}])[0]}
+        columns = {}
+        if self.log:
+            for name in self.log[0]:
+                columns[name] = [float(row[name]) for row in self.log]
+        return columns
 
     @columns.setter
     def columns(self, columns):
@@ -437,7 +443,8 @@ class LambdaSchedule(Callback):
         high: float = 1.0,  # where it leads
         wait: float = 0.0,  # share of training before it starts, 0 to 0.99
     ):
-        self.gamma, self.high = check_number(gamma, "gamma", 0), check_number(high, "high", 0)
+        self.gamma = check_number(gamma, "gamma", 0)
+        self.high = check_number(high, "high", 0)
         self.wait = check_number(wait, "wait", 0, 0.99)
 
     def before_batch(self):

@@ -53,12 +53,12 @@ class DomainBatchNorm(nn.Module):
         self.sizes = None  # how many images of each domain a training batch holds
         self.domain = 1  # whose statistics are used where that is not known
 
-    def one(self, x, d):
+    def one(self, x, domain):
         batch_statistics = self.training and len(x) > 1
         return F.batch_norm(
             x,
-            self.mean[d],
-            self.var[d],
+            self.mean[domain],
+            self.var[domain],
             self.weight,
             self.bias,
             batch_statistics,
@@ -69,7 +69,8 @@ class DomainBatchNorm(nn.Module):
     def forward(self, x):
         if not (self.training and self.sizes):
             return self.one(x, self.domain)
-        return torch.cat([self.one(v, d) for d, v in enumerate(x.split(self.sizes))])
+        parts = x.split(self.sizes)
+        return torch.cat([self.one(part, domain) for domain, part in enumerate(parts)])
 
 # %% ../../nbs/4_adaptation/3_recipe.ipynb #68820c29
 def domain_batch_norms(
@@ -208,7 +209,10 @@ class UNetEncoder(nn.Module):
         super().__init__()
         check_whole(channels, "channels", 1)
         net = UNet(channels, widths, 1)
-        self.stem, self.downs, self.halves, self.mid = net.stem, net.downs, net.halves, net.mid
+        self.stem = net.stem
+        self.downs = net.downs
+        self.halves = net.halves
+        self.mid = net.mid
         self.e = nn.Parameter(torch.zeros(1, 4 * widths[0]))  # in place of the time embedding
 
     def forward(self, x):

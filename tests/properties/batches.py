@@ -10,24 +10,84 @@ def _with_nan(x):
     return x
 
 
+def _double(x):
+    return x.double()
+
+
+def _half(x):
+    return x.half()
+
+
+def _bfloat(x):
+    return x.bfloat16()
+
+
+def _fewer(x):
+    return x[1:]
+
+
+def _one(x):
+    return x[:1]
+
+
+def _empty(x):
+    return x[:0]
+
+
+def _thin(x):
+    return x[..., :0]
+
+
+def _sample(x):
+    return x[0]
+
+
+def _flat(x):
+    return x.flatten()
+
+
+def _nested(x):
+    return x[None]
+
+
+def _whole(x):
+    return (100 * x).long()
+
+
+def _bytes(x):
+    return (100 * x).abs().byte()
+
+
+def _bool(x):
+    return x > 0
+
+
+def _far(x):
+    return 300 * x
+
+
+def _zero(x):
+    return 0 * x
+
+
 # what may be done to a good batch; those that say "good" or "double" ought to work
 KINDS = dict(
-    double=lambda x: x.double(),
-    half=lambda x: x.half(),
-    bfloat=lambda x: x.bfloat16(),
-    fewer=lambda x: x[1:],
-    one=lambda x: x[:1],
-    empty=lambda x: x[:0],
-    thin=lambda x: x[..., :0],
-    sample=lambda x: x[0],
-    flat=lambda x: x.flatten(),
-    nested=lambda x: x[None],
-    whole=lambda x: (100 * x).long(),
-    bytes=lambda x: (100 * x).abs().byte(),
-    bool=lambda x: x > 0,
+    double=_double,
+    half=_half,
+    bfloat=_bfloat,
+    fewer=_fewer,
+    one=_one,
+    empty=_empty,
+    thin=_thin,
+    sample=_sample,
+    flat=_flat,
+    nested=_nested,
+    whole=_whole,
+    bytes=_bytes,
+    bool=_bool,
     nan=_with_nan,
-    far=lambda x: 300 * x,
-    zero=lambda x: 0 * x,
+    far=_far,
+    zero=_zero,
 )
 
 

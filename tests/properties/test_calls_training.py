@@ -138,7 +138,8 @@ case(
 )
 case("training.resume.Resume", resume.Resume, path=st.just("runs"), every=whole(1, 9))
 
-NAMES = [name for name in CASES if name.startswith(tuple(f"{module}." for module in MODULES))]
+STARTS = tuple(f"{module}." for module in MODULES)
+NAMES = [name for name in CASES if name.startswith(STARTS)]
 
 
 @pytest.mark.parametrize("name", NAMES)
