@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from test_data_faults import SETTINGS
 
-from genda.data.clevr import NAMES, condition_lists
+from genda.data.clevr import NAMES, condition_lists, read_iclevr
 from genda.data.downloads import DataError
 from genda.data.registry import catalog, load, load_raw, ready
 from genda.settings import settings
@@ -70,7 +70,7 @@ def pixels_of(image):
 
 
 def test_the_published_layout_loads_exactly(iclevr):
-    _, pictures = iclevr
+    folder, pictures = iclevr
     assert ready("iclevr")
     x, y = load_raw("iclevr", "all", size=24)
     objects_of = {resized(pictures / name): objects for name, objects in TRAIN.items()}
@@ -84,6 +84,7 @@ def test_the_published_layout_loads_exactly(iclevr):
     assert len(in_cache()) == 2
     sizes = [len(load_raw("iclevr", split, size=24)[1]) for split in SPLITS]
     assert sizes == [24, 3, 3]
+    assert len(read_iclevr(folder, "train", 24)[1]) == 24
 
 
 def test_scenes_stay_together(iclevr):
