@@ -75,9 +75,12 @@ def _class_right(z, y):
 
 # name -> function from a card to an untrained network
 NETS = dict(plain=_plain_net)
-# name -> loss, probabilities and share of right answers, of logits z [n, k] and answers y
+# name -> loss, probabilities and share of right answers, of logits z [n, k] and answers y, and
+# a check (y, k, n) -> y of the answers
 KINDS = dict(
-    classes=AttrDict(loss=F.cross_entropy, probs=_class_probs, right=_class_right),
+    classes=AttrDict(
+        loss=F.cross_entropy, probs=_class_probs, right=_class_right, check=check_labels
+    ),
 )
 
 # %% ../../nbs/6_workshop/7_evaluators.ipynb #7172e1fd
@@ -144,8 +147,8 @@ def _evaluator_names(folder):
     return {**EVALUATOR_OF, **own} if folder else {**own, **EVALUATOR_OF}
 
 
-def _check_attributes(y, n, k):
-    "Refuse what are no attributes [n, k], each present (1) or not (0 or -1)."
+def _check_attributes(y, k, n):
+    "Attributes [n, k], each present (1) or not (0 or -1), or an error."
     if not isinstance(y, Tensor):
         raise TypeError(f"y must be a tensor of labels [{n}, {k}], not {type(y).__name__}")
     if list(y.shape) != [n, k] or not ((y == 1) | (y == 0) | (y == -1)).all():
@@ -153,6 +156,7 @@ def _check_attributes(y, n, k):
             f"labels {list(y.shape)} for {n} images: [{n}, {k}] of 0 and 1, or of -1 and 1, "
             "are wanted, none of them NaN"
         )
+    return y
 
 
 class Evaluator:
@@ -209,10 +213,7 @@ class Evaluator:
         "The share of right answers, counted as the evaluator's kind has it."
         if not len(x):
             raise ValueError(f"x is {list(x.shape)}: no images, so no accuracy")
-        if self.card["kind"] == "classes":
-            y = check_labels(y, len(self.names), len(x))
-        else:
-            _check_attributes(y, len(x), len(self.names))
+        y = self.kind.check(y, len(self.names), len(x))
         return Score(
             self.kind.right(self.logits(x).cpu(), y.cpu()),
             what="accuracy",
@@ -238,7 +239,9 @@ def _attributes_right(z, y):
     return ((z > 0) == (y > 0)).double().mean()
 
 
-KINDS["attributes"] = AttrDict(loss=attribute_loss, probs=torch.sigmoid, right=_attributes_right)
+KINDS["attributes"] = AttrDict(
+    loss=attribute_loss, probs=torch.sigmoid, right=_attributes_right, check=_check_attributes
+)
 
 # %% ../../nbs/6_workshop/7_evaluators.ipynb #6f672a8e
 def top_k(
@@ -264,7 +267,9 @@ def _objects_named(logits, y):
     return top_k(logits, y).sum() / y.sum()
 
 
-KINDS["objects"] = AttrDict(loss=attribute_loss, probs=torch.sigmoid, right=_objects_named)
+KINDS["objects"] = AttrDict(
+    loss=attribute_loss, probs=torch.sigmoid, right=_objects_named, check=_check_attributes
+)
 
 # %% ../../nbs/6_workshop/7_evaluators.ipynb #9989ae0d
 def scene_net() -> nn.Sequential:  # [n, 3, h, w] -> logits [n, 24]
