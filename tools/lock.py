@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = "dev", "test", "docs"  # what `make install` installs
-PYTHON = "3.11.5"  # the oldest that the versions in constraints.txt run with
+PYTHON = "3.11.0"  # the oldest that the versions in constraints.txt run with
 HEAD = "# Files by their hashes, for every system. Written by `make constraints`.\n"
 BUILD = "editables~=0.3"  # what hatchling wants beside itself to install a folder in place
 AUDIT = "pip-audit"  # what the weekly audit itself runs with
