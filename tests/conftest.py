@@ -123,6 +123,8 @@ def set_bf16(patch, fast):
 
     able = torch.cpu.get_capabilities() | dict(avx512_bf16=False, amx_bf16=False, bf16=fast)
     patch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    if fast:  # also where PyTorch may not use more than AVX2
+        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -159,6 +159,12 @@ def test_a_processor_is_taken_for_fast_at_bfloat16_or_not(monkeypatch, fast, dty
     assert fast_dtype("cpu") == dtype
 
 
+def test_a_processor_that_is_limited_to_avx2_is_not_taken_for_fast_at_bfloat16(monkeypatch):
+    set_bf16(monkeypatch, True)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert fast_dtype("cpu") == torch.float32
+
+
 SKIPPED = """
 import pytest
 

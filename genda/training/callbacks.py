@@ -37,8 +37,9 @@ def fast_dtype(
         return torch.bfloat16 if native else torch.float16
     if device.type == "cpu":
         flags = torch.cpu.get_capabilities()
+        limited = torch.backends.cpu.get_cpu_capability() == "AVX2"
         native = any(flags.get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
-        return torch.bfloat16 if native else torch.float32
+        return torch.bfloat16 if native and not limited else torch.float32
     return torch.float32
 
 # %% ../../nbs/6_workshop/2_training.ipynb #d3ddbd9f
