@@ -59,8 +59,8 @@ def limit(isa):
 
 
 def precision():
-    "The number format that trains fastest here: float32 where the instruction set is limited."
-    return torch.float32 if limited() else fast_dtype("cpu")
+    "The number format that trains fastest here."
+    return fast_dtype("cpu")
 
 
 def name_of(dtype):
