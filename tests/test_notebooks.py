@@ -214,6 +214,30 @@ def test_what_is_exported_is_tested(path):
     assert sorted(public - reached) == []
 
 
+def outputs(path):
+    "All that the cells of a notebook stored as text."
+    for cell in json.loads(read(path))["cells"]:
+        for output in cell.get("outputs", ()):
+            yield "".join(output.get("text", ()))
+            for kind, content in output.get("data", {}).items():
+                if kind.startswith("text/"):
+                    yield "".join(content)
+
+
+PLACE = re.compile(r"(?<![\w.:/])(?:/(?:home|root|tmp|var|usr|opt|work|Users)/|[A-Z]:\\)\S+")
+
+
+@pytest.mark.parametrize("text", ["in /home/ann/genda/x.png", "(/tmp/a1/b)", r"at C:\Users\ann"])
+def test_a_place_on_a_machine_is_seen(text):
+    assert PLACE.search(text)
+    assert not PLACE.search("https://arxiv.org/home/1, runs/3_ddpm, a/tmp/b")
+
+
+@each_notebook
+def test_outputs_name_no_place_on_a_machine(path):
+    assert [PLACE.search(text).group() for text in outputs(path) if PLACE.search(text)] == []
+
+
 @each_notebook
 def test_size(path):
     assert path.stat().st_size < MB, "bytes"
