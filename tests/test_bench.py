@@ -309,6 +309,13 @@ def test_seeds_that_are_stored_are_not_trained_again(monkeypatch):
     assert trained == [0, 1, 2, 0], "a row of other work does not count"
 
 
+def test_the_sets_of_the_baseline_are_balanced_and_share_no_digit():
+    labels = torch.arange(1000) % 10
+    sets = [speedrun.balanced(labels, 100, k) for k in range(speedrun.BASELINE_SETS)]
+    assert all(torch.bincount(labels[chosen]).tolist() == [10] * 10 for chosen in sets)
+    assert len(torch.cat(sets).unique()) == 100 * speedrun.BASELINE_SETS
+
+
 def test_a_limit_starts_the_program_anew_once(monkeypatch):
     started = []
     monkeypatch.setattr(os, "execve", lambda program, words, variables: started.append(variables))
