@@ -183,7 +183,7 @@ def balanced(labels, n, k):
 
 @cache
 def real_vs_real(n):
-    "What real digits score: the mean distance of sets of n training digits to the test digits."
+    "What real digits score: the distances of sets of n training digits to the test digits."
     evaluator = Evaluator("mnist", device="cpu")
     real = moments(to_signed(load_raw("mnist", "test")[0]), evaluator)
     images, labels = load_raw("mnist", "train")
@@ -191,7 +191,7 @@ def real_vs_real(n):
     for k in range(BASELINE_SETS):
         other = to_signed(images[balanced(labels, n, k)])
         found.append(float(frechet_distance(other, real, evaluator)))
-    return float(np.mean(found))
+    return found
 
 
 def score(net, process, n, sample_steps, seed, data):
@@ -205,7 +205,8 @@ def score(net, process, n, sample_steps, seed, data):
     known = to_signed(load_raw(data, "train")[0])
     real = to_signed(load_raw("mnist", "test")[0])
     distance = frechet_distance(fake, real, evaluator)
-    baseline = real_vs_real(n)
+    baseline_sets = real_vs_real(n)
+    baseline = float(np.mean(baseline_sets))
     memory = memorised(fake[:1000], known, real[:1000], evaluator)
     accuracy = evaluator.accuracy(fake, y)
     print(f"  accuracy {float(accuracy):.3f}, FD {distance / baseline:.2f} baselines")
@@ -213,6 +214,7 @@ def score(net, process, n, sample_steps, seed, data):
         accuracy=float(accuracy),
         fd=float(distance),
         baseline=baseline,
+        baseline_sets=baseline_sets,
         fd_over_baseline=float(distance) / baseline,
         copies=float(memory.copies),
         n=n,

@@ -112,6 +112,49 @@ def lesson():
     )
 
 
+def spread(values, form):
+    "The mean of some values and their range."
+    low, mean, high = (form.format(v) for v in (min(values), statistics.mean(values), max(values)))
+    return f"{mean} ({low} to {high})"
+
+
+def on_a_cpu(measured):
+    "The seeds of the speedrun that were trained on a CPU, and what real digits score."
+    lines = [
+        line("processor", "TFLOP", "seeds", "accuracy", "FD", "FD of real digits", "FD / baseline"),
+        line(*["---"] * 7),
+    ]
+    for found in measured:
+        part = found["parts"].get("speedrun")
+        if part is None:
+            continue
+        rows = part["rows"]
+        cells = [spread([r["accuracy"] for r in rows], "{:.2%}")]
+        cells.append(spread([r["fd"] for r in rows], "{:.2f}"))
+        cells.append(spread(rows[0]["baseline_sets"], "{:.2f}"))
+        cells.append(spread([r["fd_over_baseline"] for r in rows], "{:.2f}"))
+        about = f"{found['processor']}, {found['precision']}"
+        lines.append(line(about, f"{part['work_tflop']:.0f}", len(rows), *cells))
+    return "\n".join(lines)
+
+
+def shares(measured):
+    "The share of its processor's peak that each training step reaches."
+    columns = ["fast", "before", "the network of `train`", "UNet2DModel there"]
+    lines = [line("processor", "peak, GFLOP/s", *columns), line(*["---"] * 6)]
+    for found in measured:
+        peak = found["parts"]["peak"]["peak"]
+        rates = found["parts"]["train"]["gflop_per_second"]
+        own = max(rate for name, rate in rates.items() if name.startswith("genda "))
+        default = rates["UNet2DModel default layout float32"]
+        steps = [found["parts"]["peak"][f"step_{name}"] for name in ("fast", "before")]
+        cells = [f"{step['share_of_peak']:.0%}" for step in steps]
+        cells += [f"{rate / peak:.0%}" for rate in (own, default)]
+        about = found["precision"] + (f", {found['isa'].upper()}" if found["isa"] else "")
+        lines.append(line(f"{found['processor']}, {about}", f"{peak:,.0f}", *cells))
+    return "\n".join(lines)
+
+
 def stored(name):
     return json.loads((SPEEDRUN / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -122,6 +165,8 @@ def tables():
     measured = [found for found in map(speed.stored, speed.FILES) if found]
     return {
         "measured": "\n".join(speed.headlines(measured)).strip(),
+        "shares": shares(measured),
+        "on a CPU": on_a_cpu(measured),
         "lessons": lesson(),
         "first look": searched(rows, 5000),
         "search": searched(rows, 2500),
