@@ -1,5 +1,6 @@
 "Seconds from the move of a slider to its last picture."
 
+import asyncio
 import statistics
 import time
 
@@ -8,14 +9,18 @@ from genda.widgets import eta_slider, guidance_slider
 SLIDERS = dict(w=guidance_slider, eta=eta_slider)
 
 
-def seconds_of_a_move(playground, name, value):
+async def seconds_of_a_move(playground, name, value):
     "Move one slider, wait for the picture."
     start = time.perf_counter()
     playground.controls[name].value = value
-    assert playground.latest.wait(600), "a picture takes more than ten minutes"
+    await asyncio.wait_for(playground.latest.done(), 600)
     if playground.error:
         raise playground.error
     return time.perf_counter() - start
+
+
+async def seconds_of_moves(playground, name, values):
+    return [await seconds_of_a_move(playground, name, value) for value in values]
 
 
 def measure(n=16, steps=10, moves=5):
@@ -25,7 +30,7 @@ def measure(n=16, steps=10, moves=5):
         playground = make("digits", n=n, steps=steps)
         control = playground.controls[name]
         values = [control.max - k * control.step for k in range(moves + 1)]
-        times = [seconds_of_a_move(playground, name, value) for value in values]
+        times = asyncio.run(seconds_of_moves(playground, name, values))
         found[f"seconds_{name}"] = statistics.median(times[1:])
         print(f"  {name}: {found[f'seconds_{name}']:.3f} s for {n} digits in {steps} steps")
         yield dict(found)

@@ -30,7 +30,7 @@ EXEMPT = {
     "zoo.Drawing.denoise": "takes conditions, which the network checks when it draws",
     "widgets.Latest": SLIDERS,
     "widgets.Latest.__call__": SLIDERS,
-    "widgets.Latest.wait": SLIDERS,
+    "widgets.Latest.done": SLIDERS,
     "widgets.x0_predictions": SLIDERS,
     "widgets.Playground": SLIDERS,
     "widgets.Playground.images": SLIDERS,
