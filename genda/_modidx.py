@@ -873,6 +873,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'genda/evaluation/metrics.py'),
                                           'genda.evaluation.metrics._radii': ( '2_diffusion/evaluation.html#_radii',
                                                                                'genda/evaluation/metrics.py'),
+                                          'genda.evaluation.metrics._real_vs_real': ( '2_diffusion/evaluation.html#_real_vs_real',
+                                                                                      'genda/evaluation/metrics.py'),
                                           'genda.evaluation.metrics.frechet_distance': ( '2_diffusion/evaluation.html#frechet_distance',
                                                                                          'genda/evaluation/metrics.py'),
                                           'genda.evaluation.metrics.frechet_of_gaussians': ( '2_diffusion/evaluation.html#frechet_of_gaussians',

@@ -183,19 +183,31 @@ def _layer(features):
     return named or getattr(features, "__name__", type(features).__name__)
 
 
+def _real_vs_real(other, real, features, n, sets):
+    "The mean distance of some sets of n other real images to the Moments of the real ones."
+    if sets > 1 and len(other) < sets * n:
+        raise ValueError(f"baseline: {len(other):,} images are no {sets} sets of {n:,}")
+    distances = []
+    for part in [other] if sets == 1 else other.split(n)[:sets]:
+        part = moments(part, features, n)
+        distances.append(frechet_of_gaussians(part.mean, part.cov, real.mean, real.cov))
+    return float(np.mean(distances))
+
+
 def frechet_distance(
     fake,  # generated images: a tensor, batches, or their Moments
     real,  # held-out real images: a tensor, batches, or their Moments
     features,  # an evaluator, or any function from images to [b, d]
-    baseline=None,  # other real images, at least as many as `fake`, for the real-vs-real baseline
+    baseline=None,  # other real images for the real-vs-real baseline, at least `sets` times as many
+    sets: int = 1,  # with more than one, `baseline` is a tensor: the mean over so many sets of it
 ) -> Score:  # 0 is best
     "The Fréchet distance between generated and real images in the features' space."
+    check_whole(sets, "sets", 1)
     a = moments(fake, features)
     b = moments(real, features)
     base = None
     if baseline is not None:
-        c = moments(baseline, features, a.n)
-        base = frechet_of_gaussians(c.mean, c.cov, b.mean, b.cov)
+        base = _real_vs_real(baseline, b, features, a.n, sets)
     return Score(
         frechet_of_gaussians(a.mean, a.cov, b.mean, b.cov),
         what="FD",

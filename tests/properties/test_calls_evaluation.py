@@ -78,6 +78,7 @@ case(
     real=OTHERS,
     features=st.just(flat),
     baseline=MAYBE,
+    sets=mostly(1, whole(1, 3)),
 )
 case("evaluation.metrics.mmd2", metrics.mmd2, f=floats(4, 3), g=floats(4, 3) | floats(3, 2))
 case(

@@ -31,6 +31,8 @@ EXEMPT = {
     "widgets.Latest": SLIDERS,
     "widgets.Latest.__call__": SLIDERS,
     "widgets.Latest.done": SLIDERS,
+    "widgets.KeptStart": SLIDERS,
+    "widgets.KeptStart.forward": SLIDERS,
     "widgets.x0_predictions": SLIDERS,
     "widgets.Playground": SLIDERS,
     "widgets.Playground.images": SLIDERS,
