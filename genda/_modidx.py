@@ -1367,6 +1367,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'genda.widgets.Playground.images': ('6_workshop/widgets.html#playground.images', 'genda/widgets.py'),
                                'genda.widgets.Playground.values': ('6_workshop/widgets.html#playground.values', 'genda/widgets.py'),
                                'genda.widgets._headings': ('6_workshop/widgets.html#_headings', 'genda/widgets.py'),
+                               'genda.widgets._loop': ('6_workshop/widgets.html#_loop', 'genda/widgets.py'),
                                'genda.widgets._said': ('6_workshop/widgets.html#_said', 'genda/widgets.py'),
                                'genda.widgets._with_words': ('6_workshop/widgets.html#_with_words', 'genda/widgets.py'),
                                'genda.widgets.alpha_slider': ('6_workshop/widgets.html#alpha_slider', 'genda/widgets.py'),

@@ -72,6 +72,17 @@ def _with_words(picture, rows, zoom, pitch, height):
 PAUSE = 0.001  # seconds in which the loop can deal with all messages that have come
 
 
+def _loop():
+    "The event loop that is running."
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "a slider draws in the event loop of Jupyter, and none is running here: "
+            "call its function `images` instead"
+        ) from None
+
+
 class Latest:
     "Work for the newest value only, a step at a time; the caller never waits. For use in Jupyter."
 
@@ -88,7 +99,7 @@ class Latest:
     def __call__(self, **values):
         self.newest = values
         if self.task is None:
-            self.task = asyncio.get_running_loop().create_task(self._run())
+            self.task = _loop().create_task(self._run())
 
     async def _run(self):
         try:
@@ -208,7 +219,11 @@ def _said(values):
 class KeptStart(torch.nn.Module):
     "A network that computes its answer to the same noise at step T only once."
 
-    def __init__(self, net, T):
+    def __init__(
+        self,
+        net: torch.nn.Module,  # a network with the call (xt, t, *condition)
+        T: int,  # the step from which trajectories start
+    ):
         super().__init__()
         self.net = net
         self.T = T

@@ -1,5 +1,6 @@
 "What bench/ measures, at tiny size, and how its figures are kept; the speedrun's page."
 
+import asyncio
 import importlib
 import json
 import math
@@ -149,8 +150,10 @@ def test_a_slider_is_measured_until_its_picture():
     found = last(sliders.measure, n=2, steps=2, moves=1)
     assert found["seconds_w"] > 0 and found["seconds_eta"] > 0
     playground = sliders.SLIDERS["w"]("digits", n=2, steps=2)
-    sliders.seconds_of_a_move(playground, "w", 3.0)
+    asyncio.run(sliders.seconds_of_a_move(playground, "w", 3.0))
     assert playground.picture.value and "w 3" in playground.note.value
+    with pytest.raises(RuntimeError, match="none is running here: call its function `images`"):
+        playground.controls["w"].value = 2.0
 
 
 def test_distance_is_that_of_torch_fidelity():
