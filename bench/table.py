@@ -155,6 +155,23 @@ def shares(measured):
     return "\n".join(lines)
 
 
+def networks(found):
+    "The shipped generators before and after the fast recipe."
+    columns = ["network", "px", "images", "TFLOP", "figures"]
+    lines = [line(*columns), line(*["---"] * 5)]
+    for name, both in found.items():
+        for when in ("before", "after"):
+            net = both[when]
+            figures = []
+            for what, figure in net["figures"].items():
+                value = figure["value"]
+                shown = f"{value:.2%}" if figure["what"] == "accuracy" else f"{value:.2f}"
+                figures.append(f"{what.replace('_', ', ')} {shown} (n={figure['n']:,})")
+            cells = [net["size"], f"{net['images']:,}", f"{net['work_tflop']:.0f}"]
+            lines.append(line(f"{name}, {when}", *cells, "; ".join(figures)))
+    return "\n".join(lines)
+
+
 def stored(name):
     return json.loads((SPEEDRUN / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -172,6 +189,7 @@ def tables():
         "search": searched(rows, 2500),
         "finalists": searched(stored("finalists")["rows"], 5000),
         "fresh seeds": again(stored("fast_on_gpu")),
+        "networks": networks(stored("zoo")["networks"]),
     }
 
 

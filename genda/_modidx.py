@@ -1388,8 +1388,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'genda.zoo.SignedAttributes': ('6_workshop/zoo.html#signedattributes', 'genda/zoo.py'),
                            'genda.zoo.SignedAttributes.before_batch': ('6_workshop/zoo.html#signedattributes.before_batch', 'genda/zoo.py'),
                            'genda.zoo._band': ('6_workshop/zoo.html#_band', 'genda/zoo.py'),
-                           'genda.zoo._best_epoch': ('6_workshop/zoo.html#_best_epoch', 'genda/zoo.py'),
-                           'genda.zoo._best_weights': ('6_workshop/zoo.html#_best_weights', 'genda/zoo.py'),
                            'genda.zoo._check_card': ('6_workshop/zoo.html#_check_card', 'genda/zoo.py'),
                            'genda.zoo._check_data': ('6_workshop/zoo.html#_check_data', 'genda/zoo.py'),
                            'genda.zoo._evaluator_net': ('6_workshop/zoo.html#_evaluator_net', 'genda/zoo.py'),

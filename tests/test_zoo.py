@@ -56,8 +56,9 @@ OF_THE_FILE = {"name", "format", "sha256"}
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators_are_small_and_know_no_condition(name):
     model, card = load_model(name, device="cpu")
-    assert sum(p.numel() for p in model.parameters()) <= 1_000_000
-    assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size <= 2_000_000
+    most = 4_000_000 if card.get("size") == 64 else 2_000_000  # bytes, two for each weight
+    assert 2 * sum(p.numel() for p in model.parameters()) <= most
+    assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size <= most
     assert (model.cond.classes or model.cond.attributes) == GENERATORS[name]
     assert card["recipe"]["drop"] > 0, "the null condition was trained"
     assert set(card) >= OF_A_GENERATOR
@@ -72,7 +73,6 @@ def first_card(name):
 def test_recipes_are_those_of_the_cards(name, monkeypatch):
     monkeypatch.setenv("GENDA_BUDGET", "study")
     _, card = load_model(name, device="cpu")
-    card["recipe"].setdefault("schedule", "warm_linear")  # older cards do not name the usual one
     planned = first_card(name)
     for key in ("made_from", "licence"):  # of mnistm: they name the photographs that are here
         planned.pop(key, None)
@@ -86,7 +86,7 @@ def test_recipes_are_those_of_the_cards(name, monkeypatch):
 
 def test_recipes_choose_what_watches_a_training():
     assert set(RECIPES) == set(GENERATORS)
-    kinds = dict(mnistm=["KeepBest"], faces=["SignedAttributes"])
+    kinds = dict(faces=["SignedAttributes"])
     for name, recipe in RECIPES.items():
         assert [type(cb).__name__ for cb in recipe.callbacks()] == kinds.get(name, [])
     assert RECIPES["shapes"].options == ("n_scenes",)
