@@ -138,6 +138,18 @@ def on_a_cpu(measured):
     return "\n".join(lines)
 
 
+def small_set(found):
+    "The seeds of the speedrun on mnist5k."
+    columns = ["processor", "TFLOP", "seeds", "accuracy", "FD / baseline", "copies"]
+    rows = found["rows"]
+    cells = [spread([r["accuracy"] for r in rows], "{:.2%}")]
+    cells.append(spread([r["fd_over_baseline"] for r in rows], "{:.2f}"))
+    cells.append(spread([r["copies"] for r in rows], "{:.1%}"))
+    about = f"{found['processor']}, {found['made_by']['dtype']}"
+    cells = [about, f"{found['work_tflop']:.0f}", len(rows), *cells]
+    return "\n".join([line(*columns), line(*["---"] * 6), line(*cells)])
+
+
 def shares(measured):
     "The share of its processor's peak that each training step reaches."
     columns = ["fast", "before", "the network of `train`", "UNet2DModel there"]
@@ -184,6 +196,7 @@ def tables():
         "measured": "\n".join(speed.headlines(measured)).strip(),
         "shares": shares(measured),
         "on a CPU": on_a_cpu(measured),
+        "small set": small_set(stored("fast_16_mnist5k")),
         "lessons": lesson(),
         "first look": searched(rows, 5000),
         "search": searched(rows, 2500),
