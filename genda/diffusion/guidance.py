@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CONVENTIONS', 'Guided', 'ClassifierFreeGuidance', 'cfg', 'to_w', 'log_likelihood', 'ClassifierGuidance',
            'classifier_guided', 'TimeConditionalClassifier', 'CorruptBatches', 'complete_conditions',
-           'conditional_accuracy']
+           'conditional_accuracy', 'LimitedGuidance', 'limited', 'AutoGuidance', 'autoguidance']
 
 # %% ../../nbs/2_diffusion/6_guidance.ipynb #a71e9db9
 from copy import copy
@@ -306,3 +306,70 @@ def conditional_accuracy(
         return evaluator.accuracy(x, y)
 
     return score
+
+# %% ../../nbs/2_diffusion/6_guidance.ipynb #efbc2c56
+class LimitedGuidance(Guided):
+    "Guidance between two steps, see `limited`."
+
+    def __init__(
+        self,
+        guided,  # from `cfg`, `classifier_guided` or `autoguidance`
+        low,  # first and
+        high,  # last step with guidance
+    ):
+        super().__init__(guided)
+        self.low = check_whole(low, "low", 0)
+        self.high = check_whole(high, "high", self.low)
+
+    def x0_prediction(self, xt, t):
+        t = torch.as_tensor(t, device=xt.device)
+        inside = (self.low <= t) & (t <= self.high)
+        if inside.all():
+            return self.inner(xt, t)
+        plain = self.inner.inner(xt, t)
+        if not inside.any():
+            return plain
+        return torch.where(inside.view(-1, 1, 1, 1), self.inner(xt, t), plain)
+
+
+def limited(
+    guided: Guided,  # from `cfg`, `classifier_guided` or `autoguidance`
+    low: int,  # first and
+    high: int,  # last step with guidance; the others have one function evaluation
+) -> LimitedGuidance:  # (xt, t) -> x0, for any sampler
+    "Guidance between two steps, and the same network without it outside them."
+    if not isinstance(guided, Guided):
+        raise TypeError(f"limited takes guidance, as `cfg` makes it, not {type(guided).__name__}")
+    return LimitedGuidance(guided, low, high)
+
+# %% ../../nbs/2_diffusion/6_guidance.ipynb #fbbe3d28
+class AutoGuidance(Guided):
+    "Guidance away from a weaker network, see `autoguidance`."
+
+    def __init__(
+        self,
+        denoise,  # from `denoiser`
+        weak,  # from `denoiser`, of a weaker network
+        w,  # guidance weight
+    ):
+        super().__init__(denoise)
+        self.weak = copy(weak)
+        self.weak.clip = False
+        self.w = check_number(w, "w")
+
+    def with_y(self, y):
+        changed = super().with_y(y)
+        changed.weak = self.weak.with_y(y)
+        return changed
+
+    def x0_prediction(self, xt, t):
+        return (1 + self.w) * self.inner(xt, t) - self.w * self.weak(xt, t)
+
+
+def autoguidance(
+    denoise: Denoise,  # from `denoiser`
+    weak: Denoise,  # from `denoiser`, of a smaller or less trained network of the same process
+    w: float,  # guidance weight: 0 is no guidance
+) -> AutoGuidance:  # (xt, t) -> x0, for any sampler; one call of each network
+    "Guidance away from the errors of a weaker network."
+    return AutoGuidance(denoise, weak, w)
