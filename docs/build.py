@@ -211,19 +211,25 @@ def describe_outputs(cell, name, heading, prose):
             data["text/html"] = still(data["text/html"], f"{name}-{k}")
 
 
-def fold_test(cell):
-    "Put a cell that only tests behind a switch, as the solutions are."
-    if "test" in cell.metadata.get("tags", []):
-        cell.metadata["tags"] = [*cell.metadata["tags"], "hide-cell"]
-        prompts = dict(code_prompt_show="Show the test", code_prompt_hide="Hide the test")
-        cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | prompts
+def fold(cell):
+    "Put a cell that only tests behind a switch, as solutions and folded code are."
+    tags = cell.metadata.get("tags", [])
+    if "test" in tags:
+        cell.metadata["tags"] = [*tags, "hide-cell"]
+        what = "test"
+    elif "hide-input" in tags and "solution" not in tags:
+        what = "code"
+    else:
+        return
+    prompts = dict(code_prompt_show=f"Show the {what}", code_prompt_hide=f"Hide the {what}")
+    cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | prompts
 
 
 def code_page(cell, name, heading, prose):
     "The cells of the page that one code cell becomes."
     moving = without_widgets(cell)
     describe_outputs(cell, name, heading, prose)
-    fold_test(cell)
+    fold(cell)
     cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M).strip("\n")
     if cell.source or cell.outputs:
         yield cell

@@ -43,7 +43,7 @@ if not (MADE / "networks").exists():
 language = "en"
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
-# What else is folded, cells that only test, says so itself.
+# What else is folded, cells that only test and code to skip, says so itself.
 nb_code_prompt_show = "Show the solution"
 nb_code_prompt_hide = "Hide the solution"
 nb_ipywidgets_js = {}  # sliders need a kernel; nothing is fetched for them

@@ -49,7 +49,7 @@ def _settings_file():
         return packed, False
     return PACKAGE.parent / "settings.ini", False
 
-# %% ../nbs/1_start/2_toolbox.ipynb #16c8e02b
+
 class Settings(AttrDict):
     "Settings by name, with an error that lists them where one is missing."
 
@@ -69,7 +69,7 @@ def _value(text):
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
 
-# %% ../nbs/1_start/2_toolbox.ipynb #613cfeec
+
 _FOLDERS = ("data", "models", "results")
 
 
@@ -126,13 +126,13 @@ def _read_settings(file, near, budget):
     s.data_dirs = [given, s.data] if given else [s.data]
     return s
 
-# %% ../nbs/1_start/2_toolbox.ipynb #609ff6d7
+
 @lru_cache(maxsize=64)
 def _settings_for(file, near, budget, circumstances):
     "Settings that are read once for the same `circumstances`."
     return _read_settings(file, near, budget)
 
-
+# %% ../nbs/1_start/2_toolbox.ipynb #609ff6d7
 def settings(
     budget: str | None = None,  # smoke, lesson, study or full; None for the active one
 ) -> Settings:  # budget, file, root, data, data_dirs, models, results, seed

@@ -167,6 +167,34 @@ def test_cells_that_only_test_are_folded(path):
             assert {"test", "solution"} & set(tags), f"tests in the reader's way:\n{text}"
 
 
+def is_references(text):
+    return text.startswith("## References")
+
+
+@each_lesson
+def test_a_lesson_is_short(path):
+    "At most 2,500 words of prose and 60 visible cells; references are no prose."
+    texts = [text for text in prose(path) if not is_references(text)]
+    assert sum(len(text.split()) for text in texts) <= 2500, "words of prose"
+    hidden = {"test", "solution", "hide-input"}
+    visible = [1 for _, _, meta in cells(path) if not hidden & set(meta.get("tags", []))]
+    assert len(visible) <= 60, "visible cells"
+
+
+@each_notebook
+def test_folded_code_is_folded_in_jupyter_too(path):
+    for _, text, meta in cells(path):
+        if "hide-input" in meta.get("tags", []):
+            assert meta.get("jupyter", {}).get("source_hidden") is True, text
+
+
+@each_lesson
+def test_the_time_to_read_is_said(path):
+    words = sum(len(text.split()) for text in prose(path) if not is_references(text))
+    said = int(re.search(r"\*Time: about (\d+) minutes to read and", cells(path)[0][1])[1])
+    assert abs(said - words / 200) <= 1.5, f"{words} words are {words / 200:.0f} minutes"
+
+
 @each_notebook
 def test_imports_stand_in_cells_of_their_own(path):
     for kind, text, meta in cells(path):

@@ -41,7 +41,7 @@ def reading_minutes(path):
     for kind, source, tags in sources(path):
         if kind == "markdown":
             words += len(source.split())
-        elif not {"test", "solution"} & set(tags):
+        elif not {"test", "solution", "hide-input"} & set(tags):
             lines += len(source.splitlines())
     return round(words / 200 + lines / 30)
 

@@ -194,7 +194,7 @@ class Denoise:
         x0 = self.process.to_x0(pred, xt, t, self.predict)
         return x0.clamp(-1, 1) if self.clip else x0
 
-# %% ../../nbs/2_diffusion/3_ddpm.ipynb #14e9dc3a
+
 def denoiser(
     model: nn.Module,  # a network (xt, t, y); ValueError if weights are NaN
     process,  # the process it was trained with

@@ -153,7 +153,7 @@ def _check(self, *steps, **tensors):
         checked.append(t)
     return checked
 
-# %% ../../nbs/2_diffusion/1_process.ipynb #ca29cb4a
+
 def _like(v, x):
     "Float64 coefficients, one or [b], in x's type (at least float32), on its device, for x."
     v = v.to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
@@ -216,7 +216,7 @@ predictions = dict(
     velocity=_velocity_pair,
 )
 
-# %% ../../nbs/2_diffusion/1_process.ipynb #da8ab3c6
+
 @patch
 def target(
     self: GaussianDiffusion,

@@ -35,7 +35,7 @@ def _linspace(T, n):
 
 SPACINGS = dict(trailing=_trailing, leading=_leading, linspace=_linspace)
 
-# %% ../../nbs/2_diffusion/5_samplers.ipynb #2dfd49ae
+
 def step_times(
     process: GaussianDiffusion,  # the process to reverse
     steps: int = 50,  # how many steps to take, 1..T
@@ -138,7 +138,7 @@ def dpm(
         xt = process.step(xt, middle, t, s) if s else x0
     yield Frame(s, xt, x0)
 
-# %% ../../nbs/2_diffusion/5_samplers.ipynb #1b3d40f8
+
 # name -> sampler(denoise, process, xT, steps=..., generator=None): yields Frames (t, xt, x0);
 # the last one's xt is the result
 SAMPLERS = dict(ddpm=ddpm, ddim=ddim, heun=heun, dpm=dpm)
@@ -182,7 +182,7 @@ def _directions(x):
     flat = x.flatten(1).double()
     return flat / flat.norm(dim=1, keepdim=True)
 
-# %% ../../nbs/2_diffusion/5_samplers.ipynb #3a45c3c8
+
 def slerp(
     a: Tensor,  # where the arcs begin: a batch [n, ...], each sample one vector, none zero
     b: Tensor,  # where the arcs end: a batch of the same shape, no sample opposite to that of a

@@ -30,7 +30,7 @@ def sigma2(
         raise ValueError(f"sigma_t^2 levels errors of predict='score', not of {predict!r}")
     return (process.sigma[t.cpu()] ** 2).float().to(t.device)
 
-# %% ../../nbs/2_diffusion/7_score.ipynb #50e1f7c2
+
 class ScoreNet(nn.Module):
     "A network that answers with the score: the noise inside, divided by -sigma_t at its end."
 
@@ -195,7 +195,7 @@ def _move(process, xt, t, s, x0, eps):
     along_eps = (process.sigma[s] - process.sigma[t]).item() * eps
     return xt + along_x0 + along_eps
 
-# %% ../../nbs/2_diffusion/7_score.ipynb #2e4cc143
+
 @torch.no_grad()
 def probability_flow(
     denoise,  # (xt, t) -> x0
@@ -260,7 +260,7 @@ def _doubling_times(process, steps):
         times.add(1 + (rise - value).abs().argmin().item())
     return sorted(times)
 
-# %% ../../nbs/2_diffusion/7_score.ipynb #65198016
+
 @torch.no_grad()
 def log_density(
     denoise,  # (xt, t) -> x0, differentiable and not clipped; a clipped one raises ValueError

@@ -251,7 +251,7 @@ def _blocks(parts, size):
     if not whole and len(held) > 1:
         yield held
 
-# %% ../../nbs/2_diffusion/4_evaluation.ipynb #46d53a61
+
 def kid(
     fake,  # generated images: a tensor or batches
     real,  # held-out real images: a tensor or batches
@@ -357,7 +357,7 @@ def _four(f, real, r_real, k):
         coverage=covered / len(real),
     )
 
-# %% ../../nbs/2_diffusion/4_evaluation.ipynb #465ab5ce
+
 def prdc(
     fake,  # generated images: a tensor or batches
     real,  # held-out real images: a tensor or batches
@@ -431,7 +431,7 @@ def nearest(
     (found,) = _look_up(dict(x=x), train, features or _pixels)
     return found.distance, found.index
 
-# %% ../../nbs/2_diffusion/4_evaluation.ipynb #fc816334
+
 def memorised(
     fake,  # generated images
     train,  # what their generator was trained on, which streams once
