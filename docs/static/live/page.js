@@ -1,7 +1,7 @@
 // What the live pages share: the controls, the canvas, and the talk with the worker.
 import {noise} from './sampler.js';
 
-const html = (tag, attributes = {}, ...children) => {
+export const html = (tag, attributes = {}, ...children) => {
   const e = document.createElement(tag);
   for (const [k, v] of Object.entries(attributes)) k in e ? e[k] = v : e.setAttribute(k, v);
   e.append(...children);
