@@ -50,7 +50,7 @@ export function starts(seeds, size) {
 }
 
 // Draw rows of images, each an array of `shape` in [-1, 1], with a pixel between them.
-function draw(canvas, rows, [c, h, w]) {
+export function draw(canvas, rows, [c, h, w]) {
   canvas.width = rows[0].length*(w + 1) - 1; canvas.height = rows.length*(h + 1) - 1;
   const pen = canvas.getContext('2d');
   rows.forEach((row, r) => row.forEach((image, q) => {

@@ -1,16 +1,14 @@
 // The reader paints a density, and a network trained in the page learns to draw from it.
 import {boxes, html, slider} from './page.js';
 import {HALF} from './flow.js';
+import {button, sheet} from './sheet.js';
 
 const SIDE = 64, INK = 'rgb(46, 134, 193)';  // the density is the opacity of a canvas, so that it can be seen on any background
 const VIEW = 720, SHOWN = 60;  // pixels of the right picture, trajectories in it
 const root = document.querySelector('.live'), style = name => getComputedStyle(root).getPropertyValue(name);
-document.head.append(html('link', {rel: 'stylesheet', href: new URL('canvas.css', import.meta.url).href}));
 
 // -- the canvas to paint on
-const paper = html('canvas', {width: SIDE, height: SIDE, tabIndex: 0, className: 'paint'});
-paper.setAttribute('role', 'application');
-paper.setAttribute('aria-label', 'The painted density. Arrow keys move the brush, the space bar paints.');
+const paper = html('canvas', {width: SIDE, height: SIDE});
 const pen = paper.getContext('2d', {willReadFrequently: true});
 const brush = slider('brush', 2, 16, 1, 6), erase = boxes('', ['erase'], []);
 const weights = () => pen.getImageData(0, 0, SIDE, SIDE).data.filter((_, i) => i % 4 === 3);
@@ -24,35 +22,7 @@ function dab(x, y) {
   pen.fillRect(x - radius, y - radius, 2*radius, 2*radius);
   pen.globalCompositeOperation = 'source-over';
 }
-let last;
-function paintTo(x, y) {
-  const from = last ?? [x, y], n = Math.max(1, Math.ceil(Math.hypot(x - from[0], y - from[1])/(brush.read()/4)));
-  for (let k = last ? 1 : n; k <= n; k++) dab(from[0] + (x - from[0])*k/n, from[1] + (y - from[1])*k/n);
-  last = [x, y];
-  changed();
-}
-const cell = e => {
-  const box = paper.getBoundingClientRect();
-  return [(e.clientX - box.left)/box.width*SIDE, (e.clientY - box.top)/box.height*SIDE];
-};
-paper.addEventListener('pointerdown', e => {
-  if (e.button) return;
-  e.preventDefault(); paper.focus({preventScroll: true}); paper.setPointerCapture(e.pointerId);
-  last = undefined; paintTo(...cell(e));
-});
-paper.addEventListener('pointermove', e => { if (paper.hasPointerCapture(e.pointerId)) for (const one of e.getCoalescedEvents?.() ?? [e]) paintTo(...cell(one)); });
-
-const mark = html('span', {className: 'brush', hidden: true}), where = [SIDE/2, SIDE/2];
-const place = () => { mark.style.left = `${where[0]/SIDE*100}%`; mark.style.top = `${where[1]/SIDE*100}%`; };
-paper.addEventListener('keydown', e => {
-  const move = {ArrowLeft: [-2, 0], ArrowRight: [2, 0], ArrowUp: [0, -2], ArrowDown: [0, 2]}[e.key];
-  if (!move && e.key !== ' ') return;
-  e.preventDefault(); mark.hidden = false;
-  if (move) for (const d of [0, 1]) where[d] = Math.min(SIDE, Math.max(0, where[d] + move[d]));
-  else { last = undefined; paintTo(...where); }
-  place();
-});
-paper.addEventListener('blur', () => mark.hidden = true);
+const painting = sheet(paper, 'The painted density.', dab, () => brush.read()/4, () => changed());
 
 // -- shapes
 const toCell = v => v/(2*HALF)*SIDE;
@@ -73,7 +43,6 @@ const shapes = {
   },
   'Clear': () => {},
 };
-const button = (text, act) => html('button', {type: 'button', className: 'btn btn-sm btn-outline-primary', onclick: act}, text);
 const put = name => { pen.clearRect(0, 0, SIDE, SIDE); shapes[name](); changed(); };
 letter.addEventListener('input', () => letter.value.trim() && put('Letter'));
 
@@ -101,7 +70,7 @@ function draw() {
   const n = paths.length/2/(frames + 1), m = grid*grid, u = 1 - k/frames, text = style('--pst-color-text-base') || '#333';
   if (density) { ink.globalAlpha = .35; ink.imageSmoothingEnabled = false; ink.drawImage(paper, 0, 0, VIEW, VIEW); }
   if (lines) {
-    ink.globalAlpha = .45; ink.lineWidth = 1.5; ink.strokeStyle = '#c0662a'; ink.beginPath();
+    ink.globalAlpha = .7; ink.lineWidth = 1.5; ink.strokeStyle = '#d9803f'; ink.beginPath();
     for (let i = 0; i < Math.min(n, SHOWN); i++) for (let j = 0; j <= frames; j++) ink[j ? 'lineTo' : 'moveTo'](...point(paths, j*n + i));
     ink.stroke();
   }
@@ -172,12 +141,11 @@ worker.onmessage = ({data}) => {
   root.dataset.seconds = data.seconds; root.dataset.state = 'done';
 };
 
-const paint = html('div', {className: 'sheet'}, paper, mark);
 root.replaceChildren(
-  html('div', {className: 'tools'}, ...Object.keys(shapes).map(name => button(name, () => put(name))), html('label', {}, 'letter ', letter)),
+  html('div', {className: 'tools'}, ...Object.keys(shapes).map(name => button(name, () => put(name))), html('label', {className: 'short'}, 'letter ', letter)),
   html('div', {className: 'tools'}, brush.element, erase.element, button('Train anew', () => { seed++; anew = true; changed(); })),
   html('div', {className: 'panels'},
-    html('figure', {}, html('figcaption', {}, 'paint here'), paint),
+    html('figure', {}, html('figcaption', {}, 'paint here'), painting),
     html('figure', {}, html('figcaption', {}, 'what the network draws'), canvas)),
   html('div', {className: 'tools'}, html('label', {className: 'film'}, html('span', {}, 'time ', shownTime), time), player, parts.element),
   status);
