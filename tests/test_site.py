@@ -858,8 +858,8 @@ def test_inpainting_page_finishes_what_is_drawn(tab, address):
     assert (x - known)[:, ~hole].abs().max() < 1e-6, "what is drawn stays"
     tab.get_by_role("button", name="Keep the first answer").click()
     tab.get_by_role("button", name="Forget the lower half").click()
-    tab.get_by_label("digit", exact=True).select_option("7")
-    tab.get_by_label("pen").select_option(label="paper: no ink here")
+    tab.get_by_role("combobox", name="digit").select_option("7")
+    tab.get_by_role("combobox", name="pen").select_option(label="paper: no ink here")
     paper.focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "Space"):
         tab.keyboard.press(key)
