@@ -34,7 +34,7 @@ function redraw() {
   current = {y: [v.digit], seeds: [v.seed], xT: starts([v.seed], size(about)), steps: v.steps, eta: [v.eta], w: v.w};
   frames = []; root.dataset.state = 'busy'; began = performance.now();
   const T = about.abar.length - 1;
-  heads.replaceChildren(...columns().map(k => html('span', {}, `t = ${T - k*T/v.steps}`)));
+  heads.replaceChildren(...columns().map(k => html('span', {}, `${T - k*T/v.steps}`)));
   worker.postMessage({id: ++newest, name: 'digits', ...current});
 }
 worker.onerror = e => fail(`The network could not be started: ${e.message || 'a file of this page could not be loaded'}.`);
@@ -50,6 +50,6 @@ worker.onmessage = ({data}) => {
 const form = html('form', {}, ...Object.values(used).map(c => c.element));
 form.addEventListener('input', redraw);
 form.addEventListener('submit', e => e.preventDefault());
-root.replaceChildren(form, html('figure', {className: 'strip'},
-  heads, html('figcaption', {}, 'noisy image x_t'), above, html('figcaption', {}, 'x0 prediction from it'), below), status);
+root.replaceChildren(html('figure', {className: 'strip'}, html('figcaption', {}, 'noisy image x_t at step t ='), heads, above,
+  html('figcaption', {}, 'x0 prediction from it'), below), form, status);
 redraw();
