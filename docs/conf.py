@@ -22,7 +22,14 @@ TEXTS = {
 # What build.py puts among the static files: networks, JavaScript of others.
 MADE = ROOT / "docs/_made"
 # live page -> its network
-LIVE = {"digits": "digits", "interpolation": "digits", "eta": "digits", "faces": "faces"}
+LIVE = {
+    "digits": "digits",
+    "strip": "digits",
+    "interpolation": "digits",
+    "eta": "digits",
+    "inpainting": "digits",
+    "faces": "faces",
+}
 
 project = "genda"
 author = "The genda authors"

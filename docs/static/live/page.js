@@ -1,7 +1,7 @@
 // What the live pages share: the controls, the canvas, and the talk with the worker.
 import {noise} from './sampler.js';
 
-const html = (tag, attributes = {}, ...children) => {
+export const html = (tag, attributes = {}, ...children) => {
   const e = document.createElement(tag);
   for (const [k, v] of Object.entries(attributes)) k in e ? e[k] = v : e.setAttribute(k, v);
   e.append(...children);
@@ -50,7 +50,7 @@ export function starts(seeds, size) {
 }
 
 // Draw rows of images, each an array of `shape` in [-1, 1], with a pixel between them.
-function draw(canvas, rows, [c, h, w]) {
+export function draw(canvas, rows, [c, h, w]) {
   canvas.width = rows[0].length*(w + 1) - 1; canvas.height = rows.length*(h + 1) - 1;
   const pen = canvas.getContext('2d');
   rows.forEach((row, r) => row.forEach((image, q) => {

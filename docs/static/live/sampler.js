@@ -78,3 +78,25 @@ export async function* ddim(answer, process, predict, xT, {steps, eta, freshNois
   }
   yield {t: 0, xt: x0, x0};
 }
+
+// Inpainting by replacement with resampling (RePaint), frame by frame: where hole is 0 the images are known. Each step is taken
+// `resample` times, with as much noise added between as leads back to where it began.
+export async function* inpaint(answer, process, predict, xT, {known, hole, n, steps, resample, freshNoise}) {
+  const times = stepTimes(process.T, steps), size = xT.length/n, {alpha, sigma} = process;
+  let stream = 0, xt = xT;
+  const fresh = () => {
+    const z = new Float32Array(xT.length);
+    stream++;
+    for (let j = 0; j < n; j++) z.set(freshNoise(j, stream, size), j*size);
+    return z;
+  };
+  for (const [k, t] of times.slice(0, -1).entries()) for (let r = 1; r <= resample; r++) {
+    const s = times[k + 1], x0 = toX0(await answer(xt, t), xt, alpha[t], sigma[t], predict);
+    yield {t, xt, x0};
+    const free = s ? step(xt, x0, process, t, s, 1, fresh()) : x0, noise = s ? fresh() : x0;
+    const x = free.map((v, i) => hole[i % size] ? v : alpha[s]*known[i % size] + (s && sigma[s]*noise[i]));
+    const ratio = alpha[t]/alpha[s], std = Math.sqrt(sigma[t]**2 - (ratio*sigma[s])**2), back = r < resample && fresh();
+    xt = back ? x.map((v, i) => ratio*v + std*back[i]) : x;
+  }
+  yield {t: 0, xt, x0: xt};
+}

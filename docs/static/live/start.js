@@ -1,6 +1,6 @@
 // Starts a live page, or says why it cannot run here. A plain script, because from a file no module would load.
 {
-  const root = document.querySelector('.live'), instead = 'The lessons show the same in pictures.';
+  const root = document.querySelector('.live'), {network} = document.currentScript.dataset, instead = 'The lessons show the same in pictures.';
   const say = text => {
     const status = document.createElement('p');
     status.className = 'status'; status.setAttribute('role', 'status'); status.textContent = text;
@@ -8,7 +8,7 @@
   };
   const lacking =
     location.protocol === 'file:' ? 'This page has to come from a web server: run "make docs-serve" and open the address that it prints.' :
-    typeof WebAssembly !== 'object' ? `This browser has no WebAssembly, or it is switched off, so no network can run here. ${instead}` :
+    network !== 'none' && typeof WebAssembly !== 'object' ? `This browser has no WebAssembly, or it is switched off, so no network can run here. ${instead}` :
     typeof Worker !== 'function' ? `This browser has no workers, so no network can run here. ${instead}` : '';
   if (lacking) say(lacking);
   else import(`./${document.currentScript.dataset.page}.js`).catch(error => say(`This page could not be started: ${error.message}. ${instead}`));

@@ -1,6 +1,6 @@
 // Runs a network and the sampler beside the page, so that the page stays responsive. The newest request cancels the ones before it.
 import * as ort from '../vendor/ort.wasm.bundle.min.mjs';
-import {ddim, guided, noise, vp} from './sampler.js';
+import {ddim, guided, inpaint, noise, vp} from './sampler.js';
 
 ort.env.wasm.numThreads = 1;  // several threads would need headers that few servers send
 ort.env.wasm.wasmPaths = {wasm: new URL('../vendor/ort-wasm-simd-threaded.wasm', import.meta.url).href};
@@ -24,10 +24,13 @@ function network(name) {
 let newest = 0, queue = Promise.resolve();
 const messagesFirst = () => new Promise(done => setTimeout(done));
 
-async function sample({id, name, y, xT, seeds, steps, eta, w}) {
+async function sample({id, name, y, xT, seeds, steps, eta, w, filling}) {
   const {about, answer, process} = await network(name);
   const freshNoise = (j, k, size) => noise(seeds[j], k, size);
-  for await (const frame of ddim(guided(answer, y, w), process, about.predict, xT, {steps, eta, freshNoise})) {
+  const unconditional = (xt, t) => answer(xt, t, y, y.map(() => false));
+  const frames = !filling ? ddim(guided(answer, y, w), process, about.predict, xT, {steps, eta, freshNoise}) :
+    inpaint(filling.any ? unconditional : guided(answer, y, w), process, about.predict, xT, {...filling, n: y.length, steps, freshNoise});
+  for await (const frame of frames) {
     postMessage({id, ...frame});
     await messagesFirst();
     if (id !== newest) return;
