@@ -80,9 +80,11 @@ class RowUpdate(nn.Module):
 
     def __init__(
         self,
-        layer: nn.Embedding,  # the table
+        layer: nn.Embedding,  # the table; else TypeError
     ):
         super().__init__()
+        if not isinstance(layer, nn.Embedding):
+            raise TypeError(f"layer is {layer}: nn.Embedding is wanted")
         self.layer = layer.requires_grad_(False)
         self.update = nn.Parameter(torch.zeros_like(layer.weight))
 
