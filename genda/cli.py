@@ -401,7 +401,7 @@ def _tuning_plan(data, budget, size, bs, start, rank):
     images = dict(smoke=400, full=500_000).get(budget, 16_000)
     old = card.get("classes") or [str(i) for i in range(card["net"]["classes"])]
     labels, classes = join_labels(old, find_set(data).names)
-    lr = 5e-3 if rank else 1e-3
+    lr = 2e-2 if rank else 4e-3
     return dict(
         data=data,
         size=card.get("size", 28),
