@@ -291,21 +291,32 @@ def _measure(data, size):
     return w, x.shape[1], y, held
 
 # %% ../nbs/6_workshop/10_command.ipynb #d4100830
+def _batch(bs, usual, n):
+    "Images in a batch, of n to train with; ValueError for another number."
+    from genda.checks import check_whole
+
+    wanted = f"1 to {n:,} is wanted, the images to train with"
+    return min(usual, n) if bs is None else check_whole(bs, "--bs", 1, n, wanted)
+
+
+def _place(data):
+    "A data set's name, or a folder's whole path; and whether it is a folder."
+    from genda.data.registry import SETS, as_folder
+
+    folder = as_folder(data, SETS)
+    return (data, False) if folder is None else (str(folder.resolve()), True)
+
+
 def _plan(data, budget, size, bs):
     "What a training will do, in numbers that a JSON file can keep."
-    from genda.checks import check_whole
-    from genda.data.registry import SETS, as_folder
     from genda.settings import settings
 
     r = recipe(budget)
-    folder = as_folder(data, SETS)
-    if folder is not None:
-        data = str(folder.resolve())
-        size = 32 if size is None else size
+    data, is_folder = _place(data)
+    if is_folder and size is None:
+        size = 32
     side, channels, y, held = _measure(data, size)
     n = min(r["train"], len(y))
-    wanted = f"1 to {n:,} is wanted, the images to train with"
-    bs = min(r["bs"], n) if bs is None else check_whole(bs, "--bs", 1, n, wanted)
     net = dict(
         name="unet",
         in_channels=channels,
@@ -328,10 +339,88 @@ def _plan(data, budget, size, bs):
         images=r["images"],
         n=n,
         n_valid=min(r["valid"], held),
-        bs=bs,
+        bs=_batch(bs, r["bs"], n),
         lr=[r["lr_muon"], r["lr"]],
         drop=r["drop"],
         decay=r["decay"],
+    )
+
+# %% ../nbs/6_workshop/10_command.ipynb #5f0a11c2
+def _can_be_tuned(card):
+    "Whether a training can begin with the network of a card."
+    return card.get("predict") == "v" and bool(card["net"].get("classes"))
+
+
+def _origin(start):
+    "The network that a training begins with, as a `Drawing`; ValueError where none can."
+    from genda.training.checkpoints import load_weights
+    from genda.zoo import ENTRIES
+
+    drawing = network(start)
+    if not _can_be_tuned(drawing.card):
+        found = [name for name in ENTRIES if _can_be_tuned(load_weights(name)[1])]
+        raise ValueError(
+            f"--from {start}: a network that takes classes and predicts v is wanted: "
+            f"{', '.join(found)}, or the folder of a genda train with classes"
+        )
+    return drawing
+
+
+def _check_fits(start, card, data, size):
+    "How many images there are, and how many to validate with; ValueError where they do not fit."
+    side = card.get("size", 28)
+    if size not in (None, side):
+        raise ValueError(f"--size {size}: {start} draws {side} px, so leave --size out")
+    _, channels, y, held = _measure(data, side)
+    colours = {1: "grey", 3: "colour"}
+    drawn = card["net"]["in_channels"]
+    if channels != drawn:
+        raise ValueError(
+            f"{data}: the images are {colours[channels]}, and {start} draws {colours[drawn]}: "
+            f"save them as {colours[drawn]}, or start --from one that draws {colours[channels]}"
+        )
+    if y.ndim > 1:
+        raise ValueError(f"{data} has attributes, and {start} takes classes: leave --from out")
+    return len(y), held
+
+
+def _tuning_plan(data, budget, size, bs, start, rank):
+    "What a training will do that begins with a network, in numbers that a JSON file can keep."
+    from genda.checks import check_whole
+    from genda.data.registry import find_set
+    from genda.diffusion.fine_tuning import join_labels
+    from genda.settings import settings
+    from genda.zoo import ENTRIES
+
+    if rank is not None:
+        check_whole(rank, "--rank", 1, 256)
+    card = _origin(start).card
+    data, _ = _place(data)
+    n, held = _check_fits(start, card, data, size)
+    budget = settings(budget).budget
+    images = dict(smoke=400, full=500_000).get(budget, 16_000)
+    old = card.get("classes") or [str(i) for i in range(card["net"]["classes"])]
+    labels, classes = join_labels(old, find_set(data).names)
+    lr = 2e-2 if rank else 4e-3
+    return dict(
+        data=data,
+        size=card.get("size", 28),
+        budget=budget,
+        seed=settings().seed,
+        net=dict(card["net"], classes=len(classes)),
+        process=card["process"],
+        images=images,
+        n=n,
+        n_valid=min(1000, held),
+        bs=_batch(bs, 32, n),
+        lr=[lr, lr],
+        drop=0.1,
+        decay=0.9 if budget == "smoke" else 0.99,
+        start=start if start in ENTRIES else str(Path(start).expanduser().resolve()),
+        rank=rank,
+        labels=labels,
+        classes=classes,
+        licence=card.get("licence"),
     )
 
 # %% ../nbs/6_workshop/10_command.ipynb #2e3ec3d8
@@ -359,6 +448,20 @@ def _check_plan(plan):
     GaussianDiffusion.from_config(plan["process"])
     check_net(plan["net"])
     make_net(**plan["net"])
+    if "start" in plan:
+        _check_tuning(plan)
+
+
+def _check_tuning(plan):
+    "ValueError, KeyError or TypeError where the plan of a fine-tuning is none that `train` wrote."
+    from genda.checks import check_whole
+
+    if plan["rank"] is not None:
+        check_whole(plan["rank"], "rank", 1, 256)
+    if not isinstance(plan["start"], str) or len(plan["classes"]) != plan["net"]["classes"]:
+        raise ValueError(f"start={plan['start']!r} with {len(plan['classes'])} classes")
+    for label in plan["labels"]:
+        check_whole(label, "labels", 0, len(plan["classes"]) - 1)
 
 
 def _old_plan(file):
@@ -390,7 +493,7 @@ def _check_apart(data, out):
         )
 
 
-def _new_plan(folder, data, budget, size, bs):
+def _new_plan(folder, data, budget, size, bs, start, rank):
     "The plan of a training that begins, or CliError where the folder has one."
     if (folder / "train.json").is_file():
         raise CliError(
@@ -398,16 +501,20 @@ def _new_plan(folder, data, budget, size, bs):
             "another --out starts anew"
         )
     _check_apart(data, folder)
+    if start is not None:
+        return _tuning_plan(data, budget, size, bs, start, rank)
+    if rank is not None:
+        raise CliError(f"--rank {rank} is for a network to start with: say --from digits, too")
     return _plan(data, budget, size, bs)
 
 
-def _planned(folder, resume, data, budget, size, bs):
+def _planned(folder, resume, *asked):
     "The plan of a training that goes on or begins, and then is written down; or CliError."
     from genda.checks import write_json
     from genda.training.processes import check_batch
 
     file = folder / "train.json"
-    plan = _old_plan(file) if resume else _new_plan(folder, data, budget, size, bs)
+    plan = _old_plan(file) if resume else _new_plan(folder, *asked)
     check_batch(plan["bs"])
     if not resume:
         write_json(file, plan)
@@ -476,34 +583,59 @@ def train(
     resume: Path | None = None,
     # images in a batch, over all processes together; by default as the budget says
     bs: int | None = None,
+    # a network to start with: one of the zoo (genda zoo lists them), or the folder of a genda train
+    from_: str | None = None,
+    # with --from: learn updates of this rank, 4 for instance; by default all weights learn
+    rank: int | None = None,
 ):
     "Train a network that draws, as the lesson on DDPM does; Ctrl-C stops it so that it can go on."
-    from genda.training.processes import broadcast, rank
+    from genda.training import processes
 
     folder = resume or out
+    asked = (data, budget, size, bs, from_, rank)
     with _own(folder, resume):
-        plan = _planned(folder, resume, data, budget, size, bs) if rank() == 0 else None
-        plan = json.loads(broadcast(json.dumps(plan).encode()))
+        plan = _planned(folder, resume, *asked) if processes.rank() == 0 else None
+        plan = json.loads(processes.broadcast(json.dumps(plan).encode()))
         with _says_how_to_go_on(folder):
             _fit(plan, folder)
     print(f"done: genda sample --model {_word(folder)} draws with it")
 
 # %% ../nbs/6_workshop/10_command.ipynb #fc7b675b
+def _first_network(plan):
+    "The network that a training begins with."
+    from genda.diffusion.fine_tuning import add_low_rank, grow_labels
+    from genda.models.unet import make_net
+
+    if "start" not in plan:
+        return make_net(**plan["net"])
+    net = grow_labels(_origin(plan["start"]).model, plan["net"]["classes"])
+    return add_low_rank(net, plan["rank"]) if plan["rank"] else net
+
+
+def _label_callbacks(plan):
+    "What makes of the data's labels those that the network takes."
+    from genda.diffusion.fine_tuning import NewLabels
+    from genda.zoo import SignedAttributes
+
+    if "start" in plan:
+        return [NewLabels(plan["labels"])]
+    return [SignedAttributes()] if "attributes" in plan["net"] else []
+
+
 def _fit(plan, folder):
     "Train as planned, going on where it stopped, and write the averaged network with its card."
     import numpy as np
 
     from genda.data.registry import dls
     from genda.diffusion.ddpm import diffusion_learner, logit_normal_steps, min_snr
+    from genda.diffusion.fine_tuning import merged
     from genda.diffusion.process import GaussianDiffusion
-    from genda.models.unet import make_net
     from genda.settings import set_seed
     from genda.training.callbacks import warm_linear
     from genda.training.checkpoints import save_weights
     from genda.training.optimisers import use_muon
     from genda.training.processes import DataParallel, SharedCheckpoint, rank
     from genda.training.tracking import circumstances
-    from genda.zoo import SignedAttributes
 
     set_seed(plan["seed"])
     try:
@@ -524,25 +656,27 @@ def _fit(plan, folder):
     process.draw_t = logit_normal_steps
     learn = diffusion_learner(
         d,
-        make_net(**plan["net"]),
+        _first_network(plan),
         process,
         "v",
         drop=plan["drop"],
         weight=min_snr,
         decay=plan["decay"],
-        cbs=[SignedAttributes()] if "attributes" in plan["net"] else [],
+        cbs=_label_callbacks(plan),
     )
-    use_muon(learn)
-    lr = np.array(plan["lr"])
+    tunes = "start" in plan
+    if not tunes:
+        use_muon(learn)
+    lr = np.array(plan["lr"][1:] if tunes else plan["lr"])
     learn.fit(epochs, lr, cbs=[warm_linear(lr), DataParallel(), resume])
     card = circumstances() | plan
     for kind in ("classes", "attributes"):
-        if kind in plan["net"]:
+        if kind in plan["net"] and not tunes:
             card[kind] = list(d.train_ds.vocab)
     sampler = dict(name="ddim", steps=min(20, process.T))
     card.update(predict="v", seconds=round(resume.seconds, 1), sampler=sampler)
     if rank() == 0:
-        save_weights(learn.ema.model, "model", card, folder, half=True)
+        save_weights(merged(learn.ema.model), "model", card, folder, half=True)
 
 # %% ../nbs/6_workshop/10_command.ipynb #f7d45202
 def course_folder():
@@ -730,6 +864,7 @@ COMMANDS = {  # name -> the function, examples
             "genda train --data mnist --budget lesson --out run",
             "genda train --resume run",
             "genda train --data my_photos --size 32 --out mine",
+            "genda train --from digits --data my_letters --rank 4 --out letters",
         ],
     ),
     "data": (
@@ -758,6 +893,8 @@ def parser() -> ArgumentParser:
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (f, examples) in COMMANDS.items():
         options = anno_parser(f)
+        for action in options._actions:  # `from` cannot be a parameter's name: from_ stands for it
+            action.option_strings = [word.rstrip("-") for word in action.option_strings]
         for action in options._actions:  # a switch is off unless given: its default says nothing
             action.help = re.sub(r" \(default: (True|False)\)$", "", action.help)
             if getattr(action.type, "__name__", "") == "_parse":  # what an error calls the type
