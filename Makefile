@@ -123,4 +123,4 @@ licences: $(STAMP) ## write docs/licences.md anew from what is installed
 	$(BIN)/python tools/licences.py
 
 clean:        ## remove what was built (not .venv, wheels, docs/_vendor, data, models or runs)
-	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/speed.md docs/cite.md docs/_timetable.md dist .pytest_cache
+	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/figures.md docs/_landing.md docs/speed.md docs/cite.md docs/_timetable.md dist .pytest_cache
