@@ -43,9 +43,9 @@ import genda  # noqa: E402 - the package of this folder
 
 RESULTS = """# Results: what the reports said, and what we found
 
-{counts} A claim is written before its figure is known, and its outcome is computed from an effect
-and a 95% interval: a [lesson](lessons/6_workshop/13_claims.ipynb) says how. *Confirmed* and
-*refuted* mean that the whole interval lies on one side; *undecided*, that it does not. A Fréchet
+{counts} The outcome of a claim is computed from an effect and its 95% interval: a
+[lesson](lessons/6_workshop/13_claims.ipynb) says how. *Confirmed* means that the whole interval
+lies where the claim puts the effect, *refuted* that none of it does, *undecided* neither. A Fréchet
 distance (FD) here is taken in the features of our own evaluators, so that only the order of models
 can be set beside the reports' FID. All figures that the notebooks recorded stand on
 [another page](figures.md).

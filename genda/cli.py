@@ -593,7 +593,7 @@ def _repeated(d, times):
 
 def _left(seconds):
     "A time to come, in words."
-    return f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
 
 
 class _Pace:
@@ -616,7 +616,7 @@ class _Pace:
 
     def is_known(self):
         "Whether enough was seen for a first estimate; True once."
-        known = not self.said and self.done > 5 and time.perf_counter() - self.start > 2
+        known = not self.said and self.done > 10 and time.perf_counter() - self.start > 2
         self.said = self.said or known
         return known
 

@@ -210,6 +210,8 @@ def outcome(entry):
     "What became of a claim, with its effect, in a few words."
     if entry["status"] == "not run":
         return f"*not run* ({entry['why']})"
+    if entry["how"].startswith("exact"):
+        return f"*{entry['status']}* (exact, n = {entry['n']:,})"
     effect, low, high = (f"{entry[key]:.3g}" for key in ("effect", "low", "high"))
     return f"*{entry['status']}* ({effect}, 95% interval {low} to {high}, n = {entry['n']:,})"
 
