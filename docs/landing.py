@@ -76,7 +76,7 @@ def cards(made):
     for folder, title, text in chapters():
         picture = card_picture(folder, made)
         yield (
-            f'<a href="lessons/{folder}/index.html"><img alt="" role="presentation" '
+            f'<a href="lessons/{folder}/index.html"><img alt="A picture from this part" '
             f'src="{picture}"><strong>{escape(title)}</strong>'
             f"<span>{escape(first_sentence(text))}</span></a>"
         )
