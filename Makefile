@@ -42,6 +42,10 @@ PIP     = $(BIN)/python -m pip install --disable-pip-version-check
 
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
 ifeq ($(LOCK),)
+	@echo 'Installing into .venv, once: PyTorch, fastai, Jupyter and what the tests and the site need.'
+	@if [ "$$(uname)" = Linux ] && [ -z "$(INDEX)" ] && ! command -v nvidia-smi >/dev/null; then \
+	   echo 'No NVIDIA driver is here, and the usual PyTorch brings gigabytes for one. Ctrl-C, and'; \
+	   echo '`make course INDEX=...` with the CPU index from https://pytorch.org/get-started/locally/ fetches far less.'; fi
 	$(PIP) $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev,test,docs]'
 else
 	$(PIP) --require-hashes -r $(LOCK)
