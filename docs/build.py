@@ -541,6 +541,8 @@ def main():
     said("pages are written")
     options = ["-W", "--keep-going", "-E", "-q", "-b", "html", "-d", str(DOCS / "_doctrees")]
     failed = sphinx_build([*options, str(DOCS), str(DOCS / "_build")])
+    for path in (DOCS / "_build/_static").rglob("*.map"):  # for those who work on the theme
+        path.unlink()
     said("the site has faults" if failed else "the site is in docs/_build")
     sys.exit(failed)
 
