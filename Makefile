@@ -42,6 +42,10 @@ PIP     = $(BIN)/python -m pip install --disable-pip-version-check
 
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
 ifeq ($(LOCK),)
+	@echo 'Installing into .venv, once: PyTorch, fastai, Jupyter and what the tests and the site need.'
+	@if [ "$$(uname)" = Linux ] && [ -z "$(INDEX)" ] && ! command -v nvidia-smi >/dev/null; then \
+	   echo 'No NVIDIA driver is here, and the usual PyTorch brings gigabytes for one. Ctrl-C, and'; \
+	   echo '`make course INDEX=...` with the CPU index from https://pytorch.org/get-started/locally/ fetches far less.'; fi
 	$(PIP) $(if $(INDEX),--extra-index-url $(INDEX)) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev,test,docs]'
 else
 	$(PIP) --require-hashes -r $(LOCK)
@@ -123,4 +127,4 @@ licences: $(STAMP) ## write docs/licences.md anew from what is installed
 	$(BIN)/python tools/licences.py
 
 clean:        ## remove what was built (not .venv, wheels, docs/_vendor, data, models or runs)
-	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/speed.md docs/cite.md docs/_timetable.md dist .pytest_cache
+	rm -rf _proc docs/_build docs/_doctrees docs/_made docs/jupyter_execute docs/lessons docs/reference docs/results.md docs/figures.md docs/_landing.md docs/speed.md docs/cite.md docs/_timetable.md dist .pytest_cache

@@ -4,6 +4,7 @@ import argparse
 import ast
 import base64
 import io
+import json
 import os
 import re
 import shutil
@@ -20,26 +21,65 @@ from sphinx.cmd.build import main as sphinx_build
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-sys.path[:0] = [str(DOCS), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT), str(DOCS), str(ROOT / "tools")]
 import reference  # noqa: E402 - the folders of docs and tools are added above
 import vendor  # noqa: E402 - the folder is above
-from conf import LIVE, MADE  # noqa: E402 - the folder is above
-from readme import counted_claims, lessons, stored_claims  # noqa: E402 - the folder is above
+from conf import LIVE, MADE, REPOSITORY, chapter  # noqa: E402 - the folder is above
+from landing import landing  # noqa: E402 - the folder is above
+from readme import (  # noqa: E402 - the folder is above
+    chapters,
+    counted_claims,
+    lessons,
+    minutes,
+    reading_minutes,
+    rows,
+    stored_claims,
+)
 from run import notebook_name  # noqa: E402 - the folder is above
 from speed import speed_page  # noqa: E402 - the folder is above
 from timetable import timetable  # noqa: E402 - the folder is above
 
-RESULTS = """# Results
+import genda  # noqa: E402 - the package of this folder
 
-Every figure on this page was written by the notebooks themselves, into `results/`. What the five
-student reports stated beside what we found stands in the notebooks of the
-[reports](lessons/index.ipynb). A Fréchet distance here is taken in the features of our own
-evaluators, so that it cannot be set against one in Inception's.
+RESULTS = """# Results: what the reports said, and what we found
+
+{counts} The outcome of a claim is computed from an effect and its 95% interval: a
+[lesson](lessons/6_workshop/13_claims.ipynb) says how. *Confirmed* means that the whole interval
+lies where the claim puts the effect, *refuted* that none of it does, *undecided* neither. A Fréchet
+distance (FD) here is taken in the features of our own evaluators, so that only the order of models
+can be set beside the reports' FID. All figures that the notebooks recorded stand on
+[another page](figures.md).
+"""
+FIGURES = """# All figures
+
+What the notebooks recorded, each with the run that it comes from, as it lies in `results/`. What it
+means for the claims of the reports stands under [results](results.md).
 """
 RUN_THIS = """```{{admonition}} Run this notebook
 :class: tip
-`make lab NB={name}` in a copy of the repository
+{lines}
 ```"""
+READING = '<div class="reading"></div>'
+# lesson -> the live page that shows the same
+LIVE_OF = {
+    "1_start/1_thirty_minutes": "digits",
+    "2_diffusion/3_ddpm": "digits",
+    "2_diffusion/5_samplers": "strip",
+    "2_diffusion/6_guidance": "faces",
+    "2_diffusion/8_flow": "paint",
+    "2_diffusion/10_editing": "inpainting",
+    "reports/1_faces": "faces",
+    "reports/2_digits": "interpolation",
+}
+INSTALL = """# Colab, Kaggle, an empty environment: installs the course where it is missing.
+import importlib.util
+
+if importlib.util.find_spec("genda") is None:
+    %pip install --quiet {source}
+"""
+FROM_GITHUB = '"genda[course] @ git+https://github.com/{}"'
+# Where no repository is known, the wheel has to lie beside the notebook.
+FROM_WHEEL = '"genda-{}-py3-none-any.whl[course]"  # made by `make wheel`, put beside this notebook'
 SLIDER = "*In a running notebook a slider stands here.*"
 LIVE_PAGES = " Some move without one: [live pages](../../live/index.md)."
 
@@ -211,17 +251,28 @@ def describe_outputs(cell, name, heading, prose):
             data["text/html"] = still(data["text/html"], f"{name}-{k}")
 
 
+def only_imports(source):
+    "Whether a cell does nothing but import."
+    if re.search(r"^\s*[%!]", source, re.M):
+        return False
+    body = ast.parse(source).body
+    return bool(body) and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body)
+
+
 def fold(cell):
-    "Put a cell that only tests behind a switch, as solutions and folded code are."
+    "Put tests, imports, solutions and plumbing, with what the first three print, behind a switch."
     tags = cell.metadata.get("tags", [])
-    if "test" in tags:
-        cell.metadata["tags"] = [*tags, "hide-cell"]
-        what = "test"
-    elif "hide-input" in tags and "solution" not in tags:
-        what = "code"
+    if "solution" in tags:
+        cell.metadata["tags"] = ["hide-cell" if tag == "hide-input" else tag for tag in tags]
+        return
+    kind = "test" if "test" in tags else "imports" if only_imports(cell.source) else None
+    if kind:
+        cell.metadata["tags"] = [*dict.fromkeys([*tags, kind, "hide-cell"])]
+    elif "hide-input" in tags:
+        kind = "code"
     else:
         return
-    prompts = dict(code_prompt_show=f"Show the {what}", code_prompt_hide=f"Hide the {what}")
+    prompts = dict(code_prompt_show=f"Show the {kind}", code_prompt_hide=f"Hide the {kind}")
     cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | prompts
 
 
@@ -229,8 +280,8 @@ def code_page(cell, name, heading, prose):
     "The cells of the page that one code cell becomes."
     moving = without_widgets(cell)
     describe_outputs(cell, name, heading, prose)
-    fold(cell)
     cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M).strip("\n")
+    fold(cell)
     if cell.source or cell.outputs:
         yield cell
     if moving:
@@ -238,7 +289,46 @@ def code_page(cell, name, heading, prose):
         yield nbformat.v4.new_markdown_cell(SLIDER + more)
 
 
-def page(nb, name, symbols):
+def how_to_run(name, about):
+    "What stands at the top of a lesson: minutes, how to run it, the live page."
+    path, _, found = about
+    took = minutes(found)
+    ran = f", {took} minutes to run when last measured" if took else ""
+    address = f"../../_static/notebooks/{name}.ipynb"
+    lines = [
+        f"About {max(1, reading_minutes(path))} minutes to read{ran}.",
+        f"- `make lab NB={name}` in a copy of the repository",
+        f'- or <a href="{address}" download>download</a> it: its first cell installs the course '
+        "where it is missing, as on Colab and Kaggle",
+    ]
+    if name in LIVE_OF and (MADE / "networks").exists():
+        lines.append(f"- without Python: [a live page](../../live/{LIVE_OF[name]}.md)")
+    return RUN_THIS.format(lines="\n".join(lines[:1] + [""] + lines[1:]))
+
+
+def add_download(name):
+    "The notebook without outputs, and with a first cell that installs the course."
+    nb = nbformat.read(ROOT / f"nbs/{name}.ipynb", as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    source = FROM_GITHUB.format(REPOSITORY) if REPOSITORY else FROM_WHEEL.format(genda.__version__)
+    install = nbformat.v4.new_code_cell(INSTALL.format(source=source), id="install")
+    nb.cells.insert(0, install)
+    path = MADE / "notebooks" / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nb, path)
+
+
+def chapter_page(folder, title, text):
+    "A chapter: what it is about, and the table of its lessons."
+    yield f"# {title}\n"
+    yield re.sub(r"\]\((?=\d)", "](../", text) + "\n"
+    yield from rows(folder, "../")
+    yield "\n" + chapter(folder)
+
+
+def page(nb, name, symbols, about):
     "A processed notebook as a page: no directives, but links and descriptions."
     used = set()
     for cell in nb.cells:
@@ -257,7 +347,8 @@ def page(nb, name, symbols):
             linked = link_terms(symbols.link(cell.source, used), terms) if i else cell.source
             cell.source = linked.replace("](../../docs/", "](../../")
         cells.append(cell)
-    cells.insert(1, nbformat.v4.new_markdown_cell(RUN_THIS.format(name=name)))
+    head = f"{how_to_run(name, about)}\n\n```{{raw}} html\n{READING}\n```"
+    cells.insert(1, nbformat.v4.new_markdown_cell(head))
     nb.cells = cells
     return nb
 
@@ -278,30 +369,32 @@ def figures_table(figures):
         yield f"| {name.replace('_', ' ')} | {number(value)} | {about} |"
 
 
-def claims_table():
-    "Every claim with its word, its effect and what it rests on."
-    lesson = "A [lesson](lessons/6_workshop/13_claims.ipynb) says how."
-    yield f"## Claims\n\n{counted_claims()} {lesson}\n"
-    yield "| claim | what is claimed | outcome | effect (95% interval) | rests on |"
-    yield "| --- | --- | --- | --- | --- |"
-    for claim in stored_claims():
-        effect = claim["why"]
-        on = claim["data"]
-        if claim["stand_in"]:
-            on += ", a stand-in"
-        if claim["status"] != "not run":
-            value, low, high = (f"{claim[key]:+.3g}" for key in ("effect", "low", "high"))
-            effect = f"{value} ({low} to {high})"
-            on += f"; n = {claim['n']:,}, {claim['how']}"
-        name = f"[{claim['id']}](lessons/{claim['notebook']}.ipynb)"
-        yield f"| {name} | {claim['text']} | {claim['status']} | {effect} | {on} |"
-    yield ""
+def evidence(claim):
+    "Effect, interval and what they rest on; or why there is nothing."
+    if claim["status"] == "not run":
+        return claim["why"]
+    value, low, high = (f"{claim[key]:.3g}" for key in ("effect", "low", "high"))
+    on = claim["data"] + (", a stand-in" if claim["stand_in"] else "")
+    return f"{value} ({low} to {high}); {on}; n = {claim['n']:,}, {claim['how']}"
 
 
 def results_page():
-    "Every claim, every figure that a notebook recorded, and the run it comes from."
-    yield RESULTS
-    yield from claims_table()
+    "One table: what a report said, what we found, why."
+    reported = json.loads((DOCS / "reported.json").read_text(encoding="utf-8"))
+    yield RESULTS.format(counts=counted_claims())
+    yield ":::{container} claims\n"
+    yield "| claim | report said | we found | why: effect (95% interval) and what it rests on |"
+    yield "| --- | --- | --- | --- |"
+    for claim in sorted(stored_claims(), key=lambda c: c["notebook"].split("/")[0] != "reports"):
+        name = f"[{claim['id']}](lessons/{claim['notebook']}.ipynb)"
+        said = reported.get(claim["id"].split(",")[0], "-")
+        yield f"| {name} | {said} | **{claim['status']}**: {claim['text']} | {evidence(claim)} |"
+    yield "\n:::"
+
+
+def figures_page():
+    "Every figure that a notebook recorded, and the run it comes from."
+    yield FIGURES
     for path, about, found in lessons():
         if found is None:
             continue
@@ -388,13 +481,24 @@ def add_networks(said):
         )
 
 
+def mark_exported(nb, original):
+    "Tag the cells of a page whose originals are exported, for the switch."
+    exported = set()
+    for cell in original["cells"]:
+        if cell["cell_type"] == "code" and re.match(r"#\| *export\b", "".join(cell["source"])):
+            exported.add(cell["id"])
+    for cell in nb.cells:
+        if cell.get("id") in exported:
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "exported"]
+
+
 def add_lessons(symbols):
     "A page for every notebook; module -> (page of its notebook, title)."
     made = Path(proc_nbs(n_workers=0, force=True))
     exports = {}
     processed = {p.relative_to(made).with_suffix("").as_posix(): p for p in made.rglob("*.ipynb")}
-    order = ["index", *(notebook_name(path, ROOT) for path, _, _ in lessons())]
-    for name in order:
+    known = {notebook_name(row[0], ROOT): row for row in lessons()}
+    for name in ["index", *known]:
         nb = nbformat.read(processed[name], as_version=4)
         out = DOCS / "lessons" / f"{name}.ipynb"
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -405,7 +509,9 @@ def add_lessons(symbols):
             for cell in nb.cells:
                 cell.source = with_pages(cell.source)
         else:
-            nb = page(nb, name, symbols)
+            mark_exported(nb, json.loads(original))
+            nb = page(nb, name, symbols, known[name])
+            add_download(name)
         nbformat.write(nb, out)
     return {m: found for m, found in exports.items() if not m.endswith("__init__")}
 
@@ -430,13 +536,19 @@ def main():
     for module, (lesson, title) in exports.items():
         write(f"reference/{module}.md", symbols.page(module, lesson, title))
     write("reference/index.md", reference_index(exports))
+    for folder, title, text in chapters():
+        write(f"lessons/{folder}/index.md", chapter_page(folder, title, text))
     write("results.md", results_page())
+    write("figures.md", figures_page())
+    write("_landing.md", landing(MADE, not a.plain))
     write("speed.md", speed_page(MADE))
     write("_timetable.md", timetable())
     write("cite.md", citation_page())
     said("pages are written")
     options = ["-W", "--keep-going", "-E", "-q", "-b", "html", "-d", str(DOCS / "_doctrees")]
     failed = sphinx_build([*options, str(DOCS), str(DOCS / "_build")])
+    for path in (DOCS / "_build/_static").rglob("*.map"):  # for those who work on the theme
+        path.unlink()
     said("the site has faults" if failed else "the site is in docs/_build")
     sys.exit(failed)
 

@@ -16,9 +16,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from fastcore.script import CliError, anno_parser
@@ -73,41 +75,118 @@ def network(
         raise ValueError(f"{name}: the network does not fit its card ({reason})") from error
 
 # %% ../nbs/6_workshop/10_command.ipynb #092e53c6
+def _plain(word):
+    "A name without what one types in different ways: capitals, and _ for a blank."
+    return word.strip().lower().replace("_", " ")
+
+
+def _spelled(word, names):
+    "The one of `names` that a word means in any capitals, or the word itself."
+    alike = [name for name in names if _plain(name) == _plain(word)]
+    return word if word in names or len(alike) != 1 else alike[0]
+
+
 def _words_of(label, names):
     "The words of a label: a name as it stands, between commas, or digits one by one."
+    label = _spelled(label, names)
     if label in names:
         return [label]
     several = [name for name in names if name.isdigit() and len(name) > 1]
     if "," in label or not label.isdigit() or several:
-        return [word.strip() for word in label.split(",")]
+        return [_spelled(word.strip(), names) for word in label.split(",")]
     return list(label)
+
+
+def _known(kind, word, names):
+    "A word of a label, or ValueError where there is no such name."
+    if word not in names:
+        raise ValueError(f"unknown {kind} {word!r}: one of {', '.join(names)}")
+    return word
+
+
+def _chosen(label, card):
+    "The names of classes or attributes that a label spells for the network of a card."
+    net = card["net"]
+    if not (net.get("attributes") or net.get("classes")):
+        raise ValueError(f"{card['name']!r} was trained without labels: leave --label out")
+    if net.get("attributes"):
+        words = [word for word in _words_of(label, card["attributes"]) if word]
+        return [_known("attribute", word, card["attributes"]) for word in words]
+    names = [str(name) for name in card.get("classes") or range(net["classes"])]
+    return [_known("class", word, names) for word in _words_of(label, names)]
+
+
+def _completed(y, names, n, seed):
+    "Attributes [n, k]: what is 1 in `y` stays, the others as they go with it in drawn faces."
+    import torch
+
+    from genda.data.faces import ATTRIBUTES, draw_attributes
+
+    present = y > 0
+    if tuple(names) != tuple(ATTRIBUTES) or not present.any():
+        return y.repeat(n, 1)
+    drawn = torch.as_tensor(draw_attributes(10_000, seed=seed))
+    fits = drawn[(drawn[:, present] > 0).all(1)][:n]
+    if len(fits) < n:  # they hardly ever go together
+        return y.repeat(n, 1)
+    return 2.0 * fits - 1
 
 
 def conditions(
     label: str,  # classes as digits or with commas; or attributes with commas
     drawing,  # a `Drawing`
     n: int | None = None,  # images; by default one for each class, or 16
+    seed: int = 0,  # draws the attributes that the label does not name
 ):  # classes [n], or attributes [n, k]; ValueError names what is unknown
     "The condition that a label spells."
     import torch
 
-    from genda.checks import lookup
-
     card = drawing.card
+    chosen = _chosen(label, card)
     if card["net"].get("attributes"):
-        present = [word for word in _words_of(label, card["attributes"]) if word]
-        return drawing.condition(present).repeat(16 if n is None else n, 1)
-    if not card["net"].get("classes"):
-        raise ValueError(f"{card['name']!r} was trained without labels: leave --label out")
-    classes = card.get("classes") or range(card["net"]["classes"])
-    numbers = {str(name): i for i, name in enumerate(classes)}
-    y = torch.tensor([lookup("class", word, numbers) for word in _words_of(label, numbers)])
+        return _completed(
+            drawing.condition(chosen), card["attributes"], 16 if n is None else n, seed
+        )
+    names = [str(name) for name in card.get("classes") or range(card["net"]["classes"])]
+    y = torch.tensor([names.index(word) for word in chosen])
     return y if n is None else y[torch.arange(n) % len(y)]
 
 # %% ../nbs/6_workshop/10_command.ipynb #3ed038a7
 MOST_IMAGES = 1000
 MOST_PIXELS = 10**8  # of a picture, or of all frames of an animation together
 SIDES = {".png": 10**8, ".jpg": 65_500, ".gif": 16_383, ".webp": 16_383}  # the longest of each
+
+
+def _shipped():
+    "name -> card of each network that came with the package; they are read, not loaded."
+    folder = Path(genda.__file__).parent / "weights"
+    return {
+        p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("*.json"))
+    }
+
+
+def _check_words_of(model, label):
+    "ValueError for a network or a label that cannot be, before anything large is read in."
+    cards = _shipped()
+    path = bool(re.search(r"[/\\]", model)) or Path(model).exists() or not model.strip()
+    if model in cards and label is not None and "process" in cards[model]:
+        _chosen(label, cards[model])
+    elif model not in cards and not path:
+        raise ValueError(f"unknown network {model!r}: one of {', '.join(cards)}")
+
+
+def _moving(text=""):
+    "A line that the next one overwrites; only on a screen."
+    if sys.stderr.isatty():
+        print(f"\r{text:<40}" + ("" if text else "\r"), end="", file=sys.stderr, flush=True)
+
+
+def _watched(trajectory, steps):
+    "The frames of a trajectory; on a screen a line says how far it is."
+    for k, frame in enumerate(trajectory):
+        _moving(f"step {k} of {steps - 1}")
+        yield frame
+    _moving()
 
 
 def _check_options(label, n, guidance, seed, ncols, zoom):
@@ -181,16 +260,17 @@ def _write_picture(frames, out, ncols, zoom):
 def sample(
     # a network of the zoo (genda zoo lists them), or the folder of a genda train
     model: str = "digits",
-    # what to draw: classes, as 0123456789 or with commas, or attributes with commas
-    # by default any
+    # what to draw, in any capitals: classes, as 0123456789 or with commas; or attributes with
+    # commas, as Smiling,Eyeglasses or "red cube" (genda zoo --name faces lists them; those that
+    # are not named are any); by default any
     label: str | None = None,
     n: int | None = None,  # images; by default one for each class in --label, else 16
-    # ddpm, ddim, heun, dpm, langevin, predictor_corrector or probability_flow
+    # ddpm, ddim, heun, dpm, langevin, predictor_corrector or probability_flow;
     # by default the one that the network's card names, or ddim with --eta
     sampler: str | None = None,
     steps: int | None = None,  # how many steps the sampler takes; by default as on the card
     eta: float | None = None,  # stochasticity: fresh noise in each step, 0 to 1; for ddim
-    # w, the guidance weight: 0 is no guidance, more follows the label harder, -1 ignores it
+    # w, the guidance weight: 0 is no guidance, more follows the label harder, -1 ignores it;
     # by default that of the card
     guidance: float | None = None,
     seed: int = 0,  # the same seed draws the same images
@@ -200,6 +280,7 @@ def sample(
     zoom: int = 4,  # screen pixels per image pixel
 ):
     "Draw images with a trained network."
+    _check_words_of(model, label)
     from genda.checks import lookup
 
     lookup("kind of picture", out.suffix, SIDES)
@@ -215,7 +296,7 @@ def sample(
     chosen = {name: v for name, v in dict(steps=steps, eta=eta).items() if v is not None}
     draw, options, w = drawing.how(sampler, **chosen)
     w = w if guidance is None else guidance
-    y = None if label is None else conditions(label, drawing, n)
+    y = None if label is None else conditions(label, drawing, n, seed)
     count = (n or 16) if y is None else len(y)
     visited = options.get("steps", 1) * options.get("steps_each", 1) + 1
     _check_picture(out, count, drawing.shape, visited, ncols, zoom)
@@ -224,7 +305,7 @@ def sample(
     y = None if y is None else y.to(drawing.device)
     denoise = share(drawing.denoise(None, w if label else 0.0), y)
     trajectory = draw(denoise, drawing.process, xT, generator=generator, **options)
-    frames = [frame.xt.cpu() for frame in trajectory]
+    frames = [frame.xt.cpu() for frame in _watched(trajectory, visited)]
     if frames[-1].isnan().any():
         raise ValueError(f"{model}: the network gives no numbers, so there is nothing to draw")
     if rank() == 0:
@@ -275,6 +356,9 @@ def recipe(
     return numbers | changes.get(numbers["budget"], {})
 
 # %% ../nbs/6_workshop/10_command.ipynb #494fcd41
+_EPOCH = 2000  # images: a smaller set is repeated until an epoch has about as many
+
+
 def _measure(data, size):
     "Side, channels, the labels to train with and how many to validate with; ValueError if unfit."
     from genda.data.registry import load_raw
@@ -338,6 +422,7 @@ def _plan(data, budget, size, bs):
         process=dict(T=r["steps"], schedule="cosine"),
         images=r["images"],
         n=n,
+        repeat=max(1, min(_EPOCH, r["images"]) // n),
         n_valid=min(r["valid"], held),
         bs=_batch(bs, r["bs"], n),
         lr=[r["lr_muon"], r["lr"]],
@@ -411,6 +496,7 @@ def _tuning_plan(data, budget, size, bs, start, rank):
         process=card["process"],
         images=images,
         n=n,
+        repeat=max(1, min(_EPOCH, images) // n),
         n_valid=min(1000, held),
         bs=_batch(bs, 32, n),
         lr=[lr, lr],
@@ -435,6 +521,7 @@ def _check_plan(plan):
     counts = dict(size=4096, images=10**12, n=10**9, n_valid=10**9, bs=10**6)
     for name, top in counts.items():
         check_whole(plan[name], name, 1, top)
+    check_whole(plan.get("repeat", 1), "repeat", 1, _EPOCH)
     check_whole(plan["seed"], "seed", 0, 2**63 - 1)
     for name in ("drop", "decay"):
         check_number(plan[name], name, 0, 1)
@@ -622,6 +709,82 @@ def _label_callbacks(plan):
     return [SignedAttributes()] if "attributes" in plan["net"] else []
 
 
+def _repeated(d, times):
+    "DataLoaders whose training set holds each image several times, as a small one needs."
+    from fastai.data.core import DataLoaders
+
+    from genda.data.splits import ImageData
+
+    if times == 1:
+        return d
+    few = d.train_ds
+    x = few.x.repeat(times, *[1] * (few.x.ndim - 1))
+    y = few.y.repeat(times, *[1] * (few.y.ndim - 1))
+    many = d.train.new(ImageData(x, y, few.vocab))
+    return DataLoaders(many, d.valid, device=d.device)
+
+
+def _left(seconds):
+    "A time to come, in words."
+    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+
+
+class _Pace:
+    "How long a training will still take, at the pace of its batches so far."
+
+    def __init__(self):
+        self.done = 0
+        self.said = False
+
+    def count(self):
+        "A batch is done; the clock starts with the first, which sets everything up."
+        self.start = self.start if self.done else time.perf_counter()
+        self.done += 1
+
+    def left(self, learn):
+        "The time to come, in words."
+        pace = (time.perf_counter() - self.start) / max(1, self.done - 1)
+        batch = learn.iter + 1 if learn.training else learn.n_iter
+        return _left(pace * ((learn.n_epoch - learn.epoch) * learn.n_iter - batch))
+
+    def is_known(self):
+        "Whether enough was seen for a first estimate; True once."
+        known = not self.said and self.done > 10 and time.perf_counter() - self.start > 2
+        self.said = self.said or known
+        return known
+
+
+def _reporter():
+    "A callback: a line per epoch with the time that is left; on a screen one that moves, too."
+    from fastai.callback.core import Callback
+
+    class Reporter(Callback):
+        order = 90  # after the losses are recorded
+
+        def before_fit(self):
+            self.pace = _Pace()
+
+        def after_batch(self):
+            if not self.training:
+                return
+            self.pace.count()
+            if self.pace.is_known():
+                print(f"about {self.pace.left(self.learn)} in all", flush=True)
+            _moving(f"epoch {self.epoch + 1}, batch {self.iter + 1} of {self.n_iter}")
+
+        def after_epoch(self):
+            if not self.pace.done:
+                return
+            _, train, valid, *_ = self.recorder.log
+            _moving()
+            last = self.epoch + 1 == self.n_epoch
+            more = "" if last else f"; about {self.pace.left(self.learn)} left"
+            losses = f"loss {train:.4f}, on images held out {valid:.4f}"
+            print(f"epoch {self.epoch + 1} of {self.n_epoch}: {losses}{more}", flush=True)
+
+    return Reporter()
+
+
 def _fit(plan, folder):
     "Train as planned, going on where it stopped, and write the averaged network with its card."
     import numpy as np
@@ -645,11 +808,14 @@ def _fit(plan, folder):
             f"the images are not those that this training began with ({error}): "
             "put them back as they were, or another --out starts anew"
         ) from None
+    n = len(d.train_ds)
+    d = _repeated(d, plan.get("repeat", 1))
     epochs = max(1, round(plan["images"] / len(d.train_ds)))
     resume = SharedCheckpoint(folder)
     print(
-        f"{plan['data']}: {len(d.train_ds):,} images of {plan['size']} px, "
-        f"{epochs} epochs of {len(d.train)} batches",
+        f"{plan['data']}: {n:,} images of {plan['size']} px, "
+        + (f"each {plan['repeat']} times per epoch, " if len(d.train_ds) > n else "")
+        + f"{epochs} epochs of {len(d.train)} batches",
         flush=True,
     )
     process = GaussianDiffusion.from_config(plan["process"])
@@ -668,7 +834,9 @@ def _fit(plan, folder):
     if not tunes:
         use_muon(learn)
     lr = np.array(plan["lr"][1:] if tunes else plan["lr"])
-    learn.fit(epochs, lr, cbs=[warm_linear(lr), DataParallel(), resume])
+    reports = [_reporter()] if rank() == 0 else []
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(epochs, lr, cbs=[warm_linear(lr), DataParallel(), resume, *reports])
     card = circumstances() | plan
     for kind in ("classes", "attributes"):
         if kind in plan["net"] and not tunes:
@@ -829,6 +997,8 @@ def zoo(
     name: str | None = None,  # a network whose card to show
 ):
     "List the trained networks, or show the card of one."
+    if name is not None:
+        _check_words_of(name, None)
     from genda.checks import lookup
     from genda.training.checkpoints import load_weights
     from genda.zoo import ENTRIES, zoo
@@ -875,9 +1045,53 @@ COMMANDS = {  # name -> the function, examples
 }
 
 # %% ../nbs/6_workshop/10_command.ipynb #63fd97e3
+def _with_guess(message):
+    "An error that lists names, with the one among them that was perhaps meant."
+    found = re.match(r"(.*?'([^']*)'.*?)((?:: one of| \(choose from) )(.*)", message, re.S)
+    if not found:
+        return message
+    start, word, words, names = found.groups()
+    listed = [name.strip(" '") for name in re.split(r"[,;)]", names)]
+    plain = {_plain(name): name for name in listed}
+    close = get_close_matches(_plain(word), plain, 1, 0.7)
+    guess = f" (did you mean {plain[close[0]]!r}?)" if close else ""
+    return f"{start}{guess}{words}{names}"
+
+
 class _Parser(ArgumentParser):
     def error(self, message):
+        message = _with_guess(message)
         self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
+
+
+_SHELLS = ("bash", "zsh")
+
+
+def _completion(
+    shell: str,  # bash or zsh
+) -> str:  # a script, for `eval` in the shell's start file
+    "What a shell needs to complete the words of the command."
+    subparsers = next(a for a in parser()._actions if a.dest == "command").choices
+    lines = ["_genda() {", "  local words", '  case "${COMP_WORDS[1]}" in']
+    for name, sub in subparsers.items():
+        options = [o for a in sub._actions for o in a.option_strings if o.startswith("--")]
+        lines.append(f'    {name}) words="{" ".join(o for o in options if o not in _DROPPED)}" ;;')
+    lines += [
+        f'    *) words="{" ".join(subparsers)}" ;;',
+        "  esac",
+        '  [ "$COMP_CWORD" -eq 1 ] && words="' + " ".join(subparsers) + '"',
+        '  case "${COMP_WORDS[COMP_CWORD-1]}" in --model|--name)',
+        f'    words="{" ".join(_shipped())}" ;;',
+        "  esac",
+        '  COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))',
+        "}",
+        "complete -o default -F _genda genda",
+    ]
+    before = ["autoload -U +X bashcompinit && bashcompinit"] if shell == "zsh" else []
+    return "\n".join([*before, *lines])
+
+
+_DROPPED = ("--pdb", "--xtra")  # fastcore's own, which no subcommand takes
 
 
 def parser() -> ArgumentParser:
@@ -890,6 +1104,12 @@ def parser() -> ArgumentParser:
         epilog=f"examples:\n{firsts}\n\ngenda COMMAND --help says more.",
     )
     top.add_argument("--version", action="version", version=f"genda {genda.__version__}")
+    top.add_argument(
+        "--completion",
+        choices=_SHELLS,
+        metavar="SHELL",
+        help='what bash or zsh need to complete words: eval "$(genda --completion bash)"',
+    )
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (f, examples) in COMMANDS.items():
         options = anno_parser(f)
@@ -911,21 +1131,35 @@ def parser() -> ArgumentParser:
     return top
 
 # %% ../nbs/6_workshop/10_command.ipynb #a30a002b
-def _message(error):
-    "What to say of an error that was foreseen; any other is raised again."
-    from genda.checks import is_full
+def _of_data(error):
+    "Whether an error is the data's; an error of another kind never waits for the data modules."
     from genda.data.downloads import DataError
 
+    return isinstance(error, DataError)
+
+
+def _of_disk(error):
+    "Whether an error says that a disk is full."
+    from genda.checks import is_full
+
+    return is_full(error)
+
+
+def _message(error):
+    "What to say of an error that was foreseen; any other is raised again."
     told = isinstance(error, CliError)  # in words of ours
     memory = re.search("allocate memory|out of memory", str(error))
     if isinstance(error, MemoryError) or (memory and not told):
         return "not enough memory: fewer or smaller images, or a smaller network, need less"
-    if not isinstance(error, (CliError, DataError, ValueError, OSError)):
+    if not isinstance(error, (CliError, ValueError, OSError)) and not _of_data(error):
         raise error
-    if getattr(error, "strerror", None) and (error.filename or is_full(error)):
+    if getattr(error, "strerror", None) and (error.filename or _of_disk(error)):
         return _short(f"{error.filename or 'the output'}: {error.strerror}", 1500)
     return _short(
-        re.sub(r"^Exception occured in `\w+` when calling event `\w+`:", "", str(error)), 1500
+        _with_guess(
+            re.sub(r"^Exception occured in `\w+` when calling event `\w+`:", "", str(error))
+        ),
+        1500,
     )
 
 
@@ -1027,9 +1261,12 @@ def main(
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     _check_words(words)
+    if len(words) == 2 and words[0] == "--completion" and words[1] in _SHELLS:
+        print(_completion(words[1]))
+        return 0
     options = vars(parser().parse_args(words))
     name = options.pop("command")
-    del options["pdb"], options["xtra"]
+    del options["pdb"], options["xtra"], options["completion"]
 
     said = set()
 

@@ -195,7 +195,7 @@ def commands_in(text):
             yield shlex.split(command[1])[1:]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/teach.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/start.md", "docs/teach.md"])
 def test_commands_in_the_texts_parse(name):
     commands = list(commands_in(read(ROOT / name)))
     assert len(commands) >= 3

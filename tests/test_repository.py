@@ -44,7 +44,12 @@ def ini():
     return found
 
 
-@each_text
+each_with_commands = pytest.mark.parametrize(
+    "path", [*TEXTS, ROOT / "docs/start.md"], ids=lambda p: str(p.relative_to(ROOT))
+)
+
+
+@each_with_commands
 def test_make_commands_exist(path):
     used = set()
     for command in commands(read(path)):
@@ -54,11 +59,11 @@ def test_make_commands_exist(path):
 
 def test_readme_names_the_commands_of_a_newcomer():
     wanted = {"course", "lab", "test", "lessons", "study", "docs", "bench", "clean"}
-    used = set(re.findall(r"\bmake ([a-z]+)", read(ROOT / "README.md")))
-    assert wanted <= used
+    texts = read(ROOT / "README.md") + read(ROOT / "docs/start.md")
+    assert wanted <= set(re.findall(r"\bmake ([a-z]+)", texts))
 
 
-@each_text
+@each_with_commands
 def test_scripts_and_their_options_exist(path):
     for command in commands(read(path)):
         for script, rest in re.findall(r"(tools[/\\]\w+\.py)(.*)", command):
