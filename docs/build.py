@@ -63,8 +63,8 @@ READING = '<div class="reading"></div>'
 # lesson -> the live page that shows the same
 LIVE_OF = {
     "1_start/1_thirty_minutes": "digits",
-    "2_diffusion/3_ddpm": "digits",
-    "2_diffusion/5_samplers": "strip",
+    "2_diffusion/3_ddpm": "strip",
+    "2_diffusion/5_samplers": "eta",
     "2_diffusion/6_guidance": "faces",
     "2_diffusion/8_flow": "paint",
     "2_diffusion/10_editing": "inpainting",
