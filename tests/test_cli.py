@@ -128,6 +128,52 @@ def test_one_object_is_a_condition(tmp_path):
     assert out.is_file()
 
 
+def painted(folder, size=(28, 28), white=(14, 28)):
+    "Files of a picture and of a mask whose rows from the one to the other are white."
+    grey = np.full((28, 28), 60, np.uint8)
+    grey[:, 10:14] = 250
+    Image.fromarray(grey).save(folder / "picture.png")
+    mask = Image.new("L", size)
+    mask.paste(255, (0, white[0], size[0], white[1]))
+    mask.save(folder / "mask.png")
+    return dict(inpaint=folder / "picture.png", mask=folder / "mask.png")
+
+
+@pytest.mark.parametrize("options", [dict(), dict(sampler="ddim"), dict(eta=1.0, label="3")])
+def test_a_picture_is_kept_where_the_mask_is_black(tmp_path, options):
+    out = tmp_path / "a.png"
+    sample(n=2, steps=2, zoom=1, out=out, **painted(tmp_path), **options)
+    drawn = np.asarray(Image.open(out).convert("L"), dtype=int)
+    first, second = drawn[:, :28], drawn[:, 29:]
+    want = np.asarray(Image.open(tmp_path / "picture.png"), dtype=int)
+    assert np.abs(first[:14] - want[:14]).max() <= 2
+    assert np.abs(second[:14] - want[:14]).max() <= 2
+    assert (first[14:] != second[14:]).any()
+    assert np.abs(first[14:] - want[14:]).max() > 20
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        (dict(size=(30, 28)), "mask.png is 30x28: the network draws 28x28"),
+        (dict(white=(0, 0)), "holds no white"),
+        (dict(mask=None), "--inpaint and --mask go together"),
+        (dict(inpaint=None), "--inpaint and --mask go together"),
+        (dict(inpaint="nowhere.png"), "No such file"),
+        (dict(mask="words.txt"), "is no picture"),
+    ],
+)
+def test_what_is_wrong_with_a_picture_or_its_mask_is_said(tmp_path, files, message):
+    (tmp_path / "words.txt").write_text("no picture")
+    given = painted(tmp_path, **{k: v for k, v in files.items() if k in ("size", "white")})
+    for option in ("inpaint", "mask"):
+        if option in files:
+            given[option] = files[option] and tmp_path / files[option]
+    with pytest.raises((ValueError, OSError), match=message):
+        sample(n=1, steps=2, out=tmp_path / "a.png", **given)
+    assert not (tmp_path / "a.png").exists()
+
+
 @pytest.mark.parametrize("budget", ["smoke", "lesson", "full"])
 def test_training_has_the_numbers_of_the_lesson(budget):
     source = next(s for s in code(ROOT / "nbs/2_diffusion/3_ddpm.ipynb") if "hp = budget(" in s)
