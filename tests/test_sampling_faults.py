@@ -8,6 +8,7 @@ from torch import nn
 
 from genda.diffusion.cold import Cold, cold
 from genda.diffusion.ddpm import ddpm, denoiser, generate, min_snr
+from genda.diffusion.edm import edm
 from genda.diffusion.guidance import (
     cfg,
     classifier_guided,
@@ -157,6 +158,12 @@ REFUSED = {
     dpm: dict(steps=(0, 11, 2.5, NAN, "3", True)),
     invert: dict(steps=(0, 11, 2.5, NAN, "3", True)),
     probability_flow: dict(steps=(0, 11, 2.5, NAN, "3", True)),
+    edm: dict(
+        steps=(0, 11, 2.5, NAN, "3", True),
+        rho=(0, -7, NAN, INF),
+        order=(0, 3, NAN),
+        churn=(-1, NAN, INF),
+    ),
     langevin: dict(steps=(0, 2.5, NAN), steps_each=(0, 1.5, NAN), snr=(0, -0.1, NAN, INF)),
     predictor_corrector: dict(
         steps=(0, 2.5, NAN), corrections=(-1, 0.5, NAN), snr=(0, -0.1, NAN, INF)

@@ -1,3 +1,3 @@
 "Diffusion: importing this package fills the table of samplers."
 
-from . import samplers, score
+from . import edm, samplers, score

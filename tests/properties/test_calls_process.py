@@ -100,7 +100,7 @@ case(
     name + "GaussianDiffusion.vp",
     of_process(GaussianDiffusion.vp),
     T=lengths,
-    schedule=name_of("linear", "linear_rescaled", "cosine", "sigmoid"),
+    schedule=name_of("linear", "linear_rescaled", "linear_zero", "cosine", "sigmoid"),
 )
 case(
     name + "GaussianDiffusion.vp: linear",
