@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from genda import gan
-from genda.adaptation import dann, domain_gap, recipe
+from genda.adaptation import criteria, dann, domain_gap, recipe
 from genda.data import registry, splits
 from genda.models.layers import evaluating
 
-MODULES = ["gan", "adaptation.dann", "adaptation.domain_gap", "adaptation.recipe"]
+MODULES = ["gan", *(f"adaptation.{name}" for name in ("dann", "domain_gap", "recipe", "criteria"))]
 TORCH = "torch says which shapes do not fit"
 INSIDE = "called inside a training or a network whose parts were checked when they were made"
+STEP = "called in each step; torch says which shapes do not fit"
 EXEMPT = {
     "gan.dcgan_init": "takes a layer",
     "gan.Generator.noise": INSIDE,
@@ -53,7 +54,33 @@ EXEMPT = {
     "adaptation.recipe.MCCCallback": "a DANNCallback",
     "adaptation.recipe.MCCCallback.extra": INSIDE,
     "adaptation.recipe.UNetEncoder.forward": TORCH,
-    **fastai_calls("gan", "adaptation.dann", "adaptation.domain_gap", "adaptation.recipe"),
+    "adaptation.criteria.adapt_statistics": "takes a network",
+    "adaptation.criteria.joint_features": STEP,
+    "adaptation.criteria.certainty_weights": STEP,
+    "adaptation.criteria.weighted_domain_loss": STEP,
+    "adaptation.criteria.coral": STEP,
+    "adaptation.criteria.mmd": STEP,
+    "adaptation.criteria.AdaBN": "a Paired",
+    "adaptation.criteria.MCC": "a Paired",
+    "adaptation.criteria.MCC.extra": INSIDE,
+    "adaptation.criteria.CORAL": "a Paired",
+    "adaptation.criteria.CORAL.extra": INSIDE,
+    "adaptation.criteria.MMD": "a Paired",
+    "adaptation.criteria.MMD.extra": INSIDE,
+    "adaptation.criteria.SelfTraining": "a Paired",
+    "adaptation.criteria.SelfTraining.images": INSIDE,
+    "adaptation.criteria.SelfTraining.extra": INSIDE,
+    "adaptation.criteria.Conditioned": "an Adapted",
+    "adaptation.criteria.Conditioned.domain_logits": INSIDE,
+    "adaptation.criteria.CDAN": "a DANNCallback",
+    "adaptation.criteria.CDAN.adapted": INSIDE,
+    "adaptation.criteria.CDAN.extra": INSIDE,
+    "adaptation.criteria.entropy_score": "takes the probabilities of a softmax",
+    "adaptation.criteria.infomax_score": "takes the probabilities of a softmax",
+    "adaptation.criteria.dev_score": "takes what `features` gives",
+    "adaptation.criteria.label_free_scores": "takes a network",
+    "adaptation.criteria.control_row": "trains as `adapt` does, from sets that hold a full batch",
+    **fastai_calls(*MODULES),
 }
 
 WIDTH = whole(1, 4)
@@ -306,6 +333,35 @@ case(
     f=F | st.just(torch.zeros(2001, 1)),
     perplexity=mostly(3.0, number(0.1, 30)),
     seed=mostly(0, whole(0, 9) | above(2**32)),
+)
+
+# criteria
+P = st.just(noise(6, 3).softmax(1))
+case(
+    "adaptation.criteria.snd_score",
+    criteria.snd_score,
+    p=P,
+    temperature=mostly(0.05, number(0.01, 1) | st.just(0)),
+)
+case(
+    "adaptation.criteria.pseudo_label_loss",
+    criteria.pseudo_label_loss,
+    weak=st.just(9 * noise(4, 3)),
+    strong=st.just(noise(4, 3, seed=1)),
+    threshold=mostly(0.95, number(0, 1) | st.just(1.5)),
+)
+
+
+def mixval(**arguments):
+    return criteria.mixval_score(NET.eval(), noise(6, 1, 8, 8), **arguments)
+
+
+case(
+    "adaptation.criteria.mixval_score",
+    mixval,
+    holds=lambda result, **_: 0 <= result <= 1,
+    share=mostly(0.55, number(0.5, 1)),
+    seed=mostly(0, whole(0, 9) | above(2**63)),
 )
 
 # recipe

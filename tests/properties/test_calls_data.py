@@ -43,6 +43,7 @@ EXEMPT = {
     "data.domains.pairs": "takes no arguments",
     "data.digits.digit_set": "takes no arguments",
     "data.digits.photo_files": "takes no arguments",
+    "data.digits.number_fonts": "takes no arguments",
     "data.clevr.read_lists": FILES,
     "data.clevr.read_iclevr": FILES,
     "data.photos.read_attributes": FILES,
@@ -326,6 +327,15 @@ case(
     photos=mostly(
         [PHOTO], st.sampled_from([[], [PHOTO[:4]], [PHOTO[..., 0]], [PHOTO[:0]], [PHOTO, PHOTO]])
     ),
+    seed=mostly(0, seeds() | st.just([1, 2])),
+)
+case(
+    "data.digits.street_number",
+    lambda **arguments: digits.street_number(fonts=digits.number_fonts()[:2], **arguments),
+    examples=0.3,
+    digit=whole(0, 9),
+    photos=st.just([np.zeros((80, 90, 3), np.uint8)]),
+    size=mostly(8, whole(4, 40)),
     seed=mostly(0, seeds() | st.just([1, 2])),
 )
 
