@@ -307,7 +307,7 @@ def sample(
     # are not named are any); by default any
     label: str | None = None,
     n: int | None = None,  # images; by default one for each class in --label, else 16
-    # ddpm, ddim, heun, dpm, langevin, predictor_corrector or probability_flow;
+    # ddpm, ddim, heun, dpm, edm, langevin, predictor_corrector or probability_flow;
     # by default the one that the network's card names, or ddim with --eta
     sampler: str | None = None,
     steps: int | None = None,  # how many steps the sampler takes; by default as on the card

@@ -225,7 +225,7 @@ def test_ctrl_c_leaves_what_resume_needs(tmp_path):
     code, out, err = train(*start, "whole", cwd=tmp_path)
     assert code == 0, (out, err)
     assert "epochs of" in out
-    assert "valid_loss" in out
+    assert "on images held out" in out
     whole = (tmp_path / "whole" / "model.safetensors").read_bytes()
     assert (run / "model.safetensors").read_bytes() == whole, "the same network, to the last bit"
 

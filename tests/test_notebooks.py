@@ -273,7 +273,7 @@ def test_size(path):
 
 def test_all_notebooks_together():
     assert NOTEBOOKS, "no notebooks found"
-    assert sum(p.stat().st_size for p in NOTEBOOKS) < 15 * MB
+    assert sum(p.stat().st_size for p in NOTEBOOKS) < 17 * MB
 
 
 @pytest.mark.parametrize("path", [INDEX, *NOTEBOOKS], ids=lambda p: p.stem)
