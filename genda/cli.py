@@ -1077,6 +1077,7 @@ COMMANDS = {  # name -> the function, examples
             "--seed 7 --out digits.png",
             "genda sample --label 2718 --steps 50 --eta 1 --out trajectory.webp",
             "genda sample --model digits_score --label 2718 --sampler predictor_corrector",
+            "genda sample --model digits_few --label 2718 --steps 2",
             'genda sample --model shapes --label "red cube,blue sphere" --n 8',
             "genda sample --model run --n 40",
             "genda sample --inpaint picture.png --mask mask.png --n 8",

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['ENTRIES', 'MANY', 'FEWER', 'SHARED', 'SHARED_SMOKE', 'SHARED_LARGE', 'RECIPES', 'MNISTM_PROCESS', 'entry',
            'evaluator_figures', 'load_model', 'SignedAttributes', 'check_net', 'conditional_net', 'untrained',
-           'Drawing', 'sample_card', 'Recipe', 'train', 'digit_figures', 'face_figures', 'shape_figures', 'figures_of',
-           'zoo', 'recheck', 'build']
+           'Drawing', 'sample_card', 'Recipe', 'train', 'digit_figures', 'train_few', 'face_figures', 'shape_figures',
+           'figures_of', 'zoo', 'recheck', 'build']
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #af9d0586
 import inspect
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from .data.faces import ATTRIBUTES, credit, draw_attributes, draw_faces
 from .data.registry import catalog, dls, load, load_raw, ready
 from .data.splits import to_signed
 from .diffusion.ddpm import denoiser, diffusion_learner, generate, logit_normal_steps, min_snr
+from .diffusion.few_steps import ProgressiveCB, tune
 from .diffusion.guidance import cfg
 from .diffusion.process import GaussianDiffusion, predictions, uniform_steps
 from .diffusion.samplers import SAMPLERS
@@ -503,6 +505,37 @@ entry(
     digit_figures,
     partial(train, "digits_score"),
     many=FEWER,
+)
+
+# %% ../nbs/6_workshop/8_zoo.ipynb #d5c0e0f2
+def train_few(
+    folder,  # not used: a tuning keeps no checkpoint
+    data: str = "mnist",  # the set that `digits` learned
+) -> tuple:  # the averaged network, its card without figures; `seconds` are the processor's
+    "Tune `digits` to draw in few steps."
+    numbers = budget(halved=8000, leaps=16_000, smoke=dict(halved=64, leaps=64))
+    recipe = dict(bs=32, lr=1e-3, drop=0.1, decay=0.97, stages=dict(numbers))
+    model, card = load_model("digits")
+    process = GaussianDiffusion.from_config(card["process"])
+    set_seed()
+    start = time.process_time()
+    for steps, to_end, images in ((2, False, numbers.halved), (4, True, numbers.leaps)):
+        n = min(images, len(load_raw(data)[0]))
+        d = dls(data, bs=recipe["bs"], n=n, n_valid=recipe["bs"], drop_last=True)
+        method = ProgressiveCB(process, model, steps, to_end, drop=recipe["drop"])
+        model = tune(model, d, method, images, recipe["lr"], decay=recipe["decay"])
+    about = {key: card[key] for key in ("net", "process", "predict", "licence")}
+    about |= dict(data=data, teacher="digits", images=sum(numbers.values()), recipe=recipe)
+    about |= dict(sampler=dict(name="ddim", steps=2), source="genda.zoo.train_few")
+    return model, about | dict(seconds=round(time.process_time() - start, 1)) | circumstances()
+
+
+entry(
+    "digits_few",
+    "draws grey digits of a given class, or of any, in one to four steps; predicts v",
+    untrained,
+    digit_figures,
+    train_few,
 )
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #c0100001

@@ -83,6 +83,7 @@ def test_help_needs_no_pytorch(tmp_path):
 LABELS = dict(
     digits="31",
     digits_score="31",
+    digits_few="31",
     mnistm="31",
     faces="Smiling,Eyeglasses",
     shapes="red cube,blue sphere",
