@@ -526,7 +526,7 @@ def train_few(
         model = tune(model, d, method, images, recipe["lr"], decay=recipe["decay"])
     about = {key: card[key] for key in ("net", "process", "predict", "licence")}
     about |= dict(data=data, teacher="digits", images=sum(numbers.values()), recipe=recipe)
-    about |= dict(sampler=dict(name="ddim", steps=2), source="genda.zoo.train_few")
+    about |= dict(sampler=dict(name="ddim", steps=2), source="genda.zoo.train_few()")
     return model, about | dict(seconds=round(time.process_time() - start, 1)) | circumstances()
 
 

@@ -1,7 +1,6 @@
 "Calls of EDM's scales, noise levels and sampler, and of zero terminal SNR."
 
 import pytest
-import torch
 from batches import batch, rarely, steps
 from cases import CASES, case, name_of, number, run, whole
 from hypothesis import strategies as st
