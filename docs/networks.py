@@ -62,6 +62,13 @@ def halve(model):
         model.graph.node.insert(0, widen)
 
 
+def without_notes(model):
+    "Leave out what the exporter notes of the source of each node, a tenth of a file."
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input):
+        del part.metadata_props[:]
+    del model.graph.value_info[:]
+
+
 def to_onnx(net, card):
     "The bytes of an ONNX model (xt [b, c, h, w], t [b], y, keep [b]) -> answer, for any b."
     y = conditions(card)[:2]
@@ -80,6 +87,7 @@ def to_onnx(net, card):
         )
     model = made.model_proto
     halve(model)
+    without_notes(model)
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
