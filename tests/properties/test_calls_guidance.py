@@ -25,6 +25,11 @@ EXEMPT = {
     "diffusion.guidance.ClassifierGuidance.with_y": "keeps a condition, which a call refuses",
     "diffusion.guidance.ClassifierGuidance.gradient": "called by `classifier_guided`'s case",
     "diffusion.guidance.ClassifierGuidance.x0_prediction": "called by `classifier_guided`'s case",
+    "diffusion.guidance.LimitedGuidance": "made by `limited`",
+    "diffusion.guidance.LimitedGuidance.x0_prediction": "called by `limited`'s case",
+    "diffusion.guidance.AutoGuidance": "made by `autoguidance`",
+    "diffusion.guidance.AutoGuidance.with_y": "keeps a condition, which a call refuses",
+    "diffusion.guidance.AutoGuidance.x0_prediction": "called by `autoguidance`'s case",
     "diffusion.guidance.CorruptBatches": "takes a process",
     "diffusion.guidance.CorruptBatches.before_batch": "called by a Learner",
 }
@@ -37,6 +42,7 @@ FLOW = GaussianDiffusion.flow(T)
 process = st.sampled_from((VP, FLOW))
 torch.manual_seed(0)
 NET = CNN(1, (4,), 1, classes=3).eval()
+WEAK = CNN(1, (4,), 1, classes=3).eval()
 CLASSIFIER = guidance.TimeConditionalClassifier(1, 3, (8, 8), 1).eval()
 of_a_sampler = st.integers(1, T) | st.sampled_from((0, T + 1, 2.5))
 
@@ -44,6 +50,17 @@ of_a_sampler = st.integers(1, T) | st.sampled_from((0, T + 1, 2.5))
 @torch.no_grad()
 def free(xt, t, y, w):
     return guidance.cfg(denoiser(NET, VP, "x0", y), w)(xt, t)
+
+
+@torch.no_grad()
+def between(xt, t, y, low, high):
+    return guidance.limited(guidance.cfg(denoiser(NET, VP, "x0", y), 1.0), low, high)(xt, t)
+
+
+@torch.no_grad()
+def from_weaker(xt, t, y, w):
+    weak = denoiser(WEAK, VP, "x0", y)
+    return guidance.autoguidance(denoiser(NET, VP, "x0", y), weak, w)(xt, t)
 
 
 @torch.no_grad()
@@ -56,6 +73,25 @@ case(
     "diffusion.guidance.cfg",
     free,
     xt=batch(*SHAPE, without=("half", "thin")),  # 16 bits hold no product of a weight like -1e30
+    t=of_a_sampler,
+    y=st.none() | labels(2, 3),
+    w=number(-2, 10),
+    examples=0.5,
+)
+case(
+    "diffusion.guidance.limited",
+    between,
+    xt=batch(*SHAPE, without=("half", "thin")),
+    t=of_a_sampler,
+    y=labels(2, 3),
+    low=whole(0, 5),
+    high=whole(5, T),
+    examples=0.5,
+)
+case(
+    "diffusion.guidance.autoguidance",
+    from_weaker,
+    xt=batch(*SHAPE, without=("half", "thin")),
     t=of_a_sampler,
     y=st.none() | labels(2, 3),
     w=number(-2, 10),
