@@ -262,9 +262,11 @@ def _pixels(option, path, mode, size):
     import numpy as np
     from PIL import Image
 
+    from genda.data.downloads import FORMATS
+
     wide, high = size
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             if picture.size != (wide, high):
                 w, h = picture.size
                 raise ValueError(
@@ -549,7 +551,6 @@ def _tuning_plan(data, budget, size, bs, start, rank):
         process=card["process"],
         images=images,
         n=n,
-        repeat=max(1, min(_EPOCH, images) // n),
         n_valid=min(1000, held),
         bs=_batch(bs, 32, n),
         lr=[lr, lr],

