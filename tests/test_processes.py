@@ -139,7 +139,7 @@ def kill_second(job):
 
 def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_path, capfd):
     script = "import sys; from genda.cli import main; sys.exit(main())"
-    plan = json.dumps(PLAN | dict(images=8 * PLAN["n"]))
+    plan = json.dumps(PLAN | dict(images=3 * PLAN["n"]))
     for name in ("run", "whole"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.json").write_text(plan, encoding="utf-8")
@@ -172,8 +172,8 @@ def test_a_killed_process_leaves_a_checkpoint_that_one_process_goes_on_from(tmp_
     )
     for state in (ended, whole):
         state["losses"] = torch.stack(state["callbacks"]["recorder.losses"])
-    assert len(ended["losses"]) == 8 * 30
-    assert torch.allclose(ended["losses"], whole["losses"], rtol=0.02)
+    assert len(ended["losses"]) == 3 * 30
+    assert torch.allclose(ended["losses"], whole["losses"], rtol=0.05)
 
 
 @pytest.fixture
