@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from IPython.display import HTML
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from .checks import check_alike, check_number, check_whole, lookup, replace_file
 
@@ -40,6 +39,8 @@ def show_grid(
     size: float = 0.65,  # inches per image
 ) -> plt.Figure:
     "A grid of images as a matplotlib figure."
+    from torchvision.utils import make_grid
+
     x = _clipped(images, "images")
     check_whole(ncols, "ncols", 1)
     check_number(size, "size", 0, above=True)
@@ -68,6 +69,8 @@ def show_grid(
 # %% ../nbs/1_start/3_pictures.ipynb #15fa263f
 def _frames(batches, ncols):
     "Each batch of images as one picture."
+    from torchvision.utils import make_grid
+
     pictures = []
     for x in batches:
         x = _clipped(x, "frames") * 0.5 + 0.5

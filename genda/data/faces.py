@@ -15,10 +15,8 @@ from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 
-import dicebear_styles
 import numpy as np
 import resvg_py
-from dicebear import Avatar, Style
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
@@ -236,6 +234,8 @@ _FILES = dict(avataaars="avataaars", personas="personas", peeps="open-peeps")
 
 def _definition(style):
     "What the artist's file says."
+    import dicebear_styles
+
     lookup("style", style, STYLES)
     file = files(dicebear_styles).joinpath(f"{_FILES[style]}.json")
     return json.loads(file.read_text("utf-8"))
@@ -254,6 +254,8 @@ def credit(
 # %% ../../nbs/5_data/6_faces.ipynb #d64d5f9b
 @lru_cache
 def _style(name):
+    from dicebear import Style  # takes seconds to read in, and only who draws faces needs it
+
     return Style(_definition(name))
 
 
@@ -292,6 +294,8 @@ def draw_face(
     seed=0,  # all that the attributes do not say
 ) -> np.ndarray:  # uint8 [size, size, 3]
     "One face."
+    from dicebear import Avatar
+
     if size not in range(8, 1025):
         raise ValueError(f"size={size!r}: a whole number from 8 to 1024 is wanted")
     on = _checked(y)

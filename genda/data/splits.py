@@ -7,7 +7,6 @@ __all__ = ['to_signed', 'to_bytes', 'check_seed', 'stratified', 'take_split', 'c
            'leaves_last_out', 'PairData', 'PairDL']
 
 # %% ../../nbs/5_data/1_splits.ipynb #6f5cf327
-import fastai.vision.data  # noqa: F401, teaches show_batch to draw images
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -189,6 +188,12 @@ class BatchDL(TfmdDL):
 
     def decode(self, b):
         return to_cpu(self.dataset.visible(b))
+
+    def show_batch(self, *args, **kwargs):
+        "Draw images of a batch; fastai's arguments."
+        import fastai.vision.data  # noqa: F401, teaches show_batch to draw images; read in late
+
+        return super().show_batch(*args, **kwargs)
 
 
 def leaves_last_out(
