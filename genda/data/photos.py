@@ -361,7 +361,9 @@ def _celeba_files(folder=None):
 def _celeba_fetch(name):
     "One file of CelebA from Google Drive, or how to put it there by hand."
     dest = settings().data / "celeba" / name
-    code, md5 = next((code, md5) for code, md5, file in _published("CelebA").file_list if file == name)
+    code, md5 = next(
+        (code, md5) for code, md5, file in _published("CelebA").file_list if file == name
+    )
     try:
         return fetch([_DRIVE + code], dest, md5)
     except DataError as e:
