@@ -678,6 +678,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'genda/diffusion/editing.py'),
                                          'genda.diffusion.editing.Composed.__init__': ( '2_diffusion/editing.html#composed.__init__',
                                                                                         'genda/diffusion/editing.py'),
+                                         'genda.diffusion.editing.Composed.given': ( '2_diffusion/editing.html#composed.given',
+                                                                                     'genda/diffusion/editing.py'),
                                          'genda.diffusion.editing.Composed.x0_prediction': ( '2_diffusion/editing.html#composed.x0_prediction',
                                                                                              'genda/diffusion/editing.py'),
                                          'genda.diffusion.editing.Consistent': ( '2_diffusion/editing.html#consistent',

@@ -144,7 +144,7 @@ def test_addresses_without_encryption_have_a_reason():
 
 
 def test_names_of_clothes_are_torchvisions():
-    assert digits._CLOTHES == tv.FashionMNIST.classes
+    assert tv.FashionMNIST.classes == digits._CLOTHES
 
 
 SVHN = photos._by_https(tv.SVHN.split_list["train"][0])

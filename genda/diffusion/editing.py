@@ -257,8 +257,10 @@ class Composed(Guided):
         denoise,  # from `denoiser`
         conditions,  # one for all images each: a class, or attributes [k]
         weights,  # of the conditions
+        base=None,  # the condition that they are compared with; None: no condition
     ):
         super().__init__(denoise)
+        self.base = None if base is None else torch.as_tensor(base)
         self.conditions = [torch.as_tensor(y) for y in conditions]
         self.weights = [check_number(w, "weights") for w in weights]
         if len(self.conditions) != len(self.weights) or not self.weights:
@@ -267,12 +269,16 @@ class Composed(Guided):
                 "one each is wanted, and at least one"
             )
 
+    def given(self, y, xt, t):
+        "The x0 prediction under one condition for all images, or under none."
+        if y is None:
+            return self.inner.null()(xt, t)
+        return self.inner.with_y(y.to(xt.device).expand(len(xt), *y.shape))(xt, t)
+
     def x0_prediction(self, xt, t):
-        unconditional = self.inner.null()(xt, t)
-        x0 = unconditional
+        x0 = base = self.given(self.base, xt, t)
         for y, w in zip(self.conditions, self.weights):
-            y = y.to(xt.device).expand(len(xt), *y.shape)
-            x0 = x0 + w * (self.inner.with_y(y)(xt, t) - unconditional)
+            x0 = x0 + w * (self.given(y, xt, t) - base)
         return x0
 
 
@@ -280,6 +286,7 @@ def compose(
     denoise,  # from `denoiser`, of a network that was trained with hidden labels
     conditions,  # one for all images each: a class (int), or attributes [k]
     weights,  # of the conditions: 1 is Bayes' rule, below 0 "and not"; as many as conditions
+    base=None,  # the condition that the others are compared with; None: no condition
 ) -> Composed:  # (xt, t) -> x0; a call of the network for each condition, and one more
     "A denoise for several conditions at once."
-    return Composed(denoise, conditions, weights)
+    return Composed(denoise, conditions, weights, base)

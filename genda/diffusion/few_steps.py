@@ -283,6 +283,7 @@ class MatchingCB(FewStepsCB):
             fake = self.denoise(self.fake, *self.condition)
             real = self.denoise(self.teacher, *self.condition)
             direction = matching_direction(fake, real, self.process, x0, t, self.noise(x0))
+        # half the squared distance from this target has the gradient `direction`
         self.learn.yb = (self.pred.detach() - direction,)
 
 # %% ../../nbs/2_diffusion/11_few_steps.ipynb #652810da
