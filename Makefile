@@ -38,7 +38,8 @@ install: $(STAMP) ## make .venv and install what the tested versions in constrai
 	@$(PYTHON) -c 'import sys; sys.exit("genda needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 
-PIP     = $(BIN)/python -m pip install --disable-pip-version-check
+# pip behind one moving line; what it says lies in .venv/pip.log
+PIP     = @$(BIN)/python tools/install.py .venv/pip.log install
 
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/pip
 ifeq ($(LOCK),)
