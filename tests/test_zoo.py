@@ -192,7 +192,8 @@ def test_figures_hold(name):
         pytest.skip("its figures are of all MNIST over the BSDS500 photographs")
     if name == "evaluator_cifar10" and not ready("cifar10"):
         pytest.skip("its figure is of photographs that are not here")
-    found = recheck(name, 64 if name == "digits_score" else 200)  # Langevin is slow
+    n = 200 if name.startswith("evaluator") else 80
+    found = recheck(name, 32 if name == "digits_score" else n)  # Langevin is slow
     assert len(found) and found.holds.all(), found.to_string()
 
 
