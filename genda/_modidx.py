@@ -1666,6 +1666,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'genda.widgets.guidance_slider': ('6_workshop/widgets.html#guidance_slider', 'genda/widgets.py'),
                                'genda.widgets.ready_to_draw': ('6_workshop/widgets.html#ready_to_draw', 'genda/widgets.py'),
                                'genda.widgets.sheet': ('6_workshop/widgets.html#sheet', 'genda/widgets.py'),
+                               'genda.widgets.steps_slider': ('6_workshop/widgets.html#steps_slider', 'genda/widgets.py'),
                                'genda.widgets.t_slider': ('6_workshop/widgets.html#t_slider', 'genda/widgets.py'),
                                'genda.widgets.x0_predictions': ('6_workshop/widgets.html#x0_predictions', 'genda/widgets.py')},
             'genda.zoo': { 'genda.zoo.Drawing': ('6_workshop/zoo.html#drawing', 'genda/zoo.py'),

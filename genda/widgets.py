@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAUSE', 'sheet', 'Latest', 'x0_predictions', 'Playground', 'KeptStart', 'ready_to_draw', 'eta_slider', 'alpha_slider',
-           'guidance_slider', 'attribute_buttons', 't_slider']
+           'guidance_slider', 'attribute_buttons', 't_slider', 'steps_slider']
 
 # %% ../nbs/6_workshop/9_widgets.ipynb #bdd84b58
 import asyncio
@@ -399,4 +399,38 @@ def t_slider(
         ncols=n,
         rows=["digit + noise", "x0 prediction", "sampled to t", "x0 prediction"],
         cols=_headings(["+ noise", "x0", "sampled", "x0"], n),
+    )
+
+# %% ../nbs/6_workshop/9_widgets.ipynb #1ce43e66
+def steps_slider(
+    name: str = "digits",  # a network of the zoo that draws; another one raises ValueError
+    few: str = "digits_few",  # one that was tuned to few steps, with noise of the same shape
+    n: int = 8,  # images of each
+    y=None,  # the condition of each image; by default one class after another
+    seed: int = 0,  # of the noise
+    most: int = 16,  # steps of the sampler, at most; 1..T
+) -> Playground:
+    "The number of steps: above a network for many, below one tuned to few, from the same noise."
+    one = ready_to_draw(name, n, y, seed)
+    other = ready_to_draw(few, n, y, seed)
+    check_alike(one=one[2], other=other[2])
+    check_whole(most, "most", 1, min(one[1].T, other[1].T))
+
+    def draw(steps):
+        frames = [
+            x0_predictions(ddim(denoise, process, xT, steps), steps)
+            for denoise, process, xT in (one, other)
+        ]
+        for pair in zip(*frames):
+            yield torch.cat(pair)
+
+    slider = IntSlider(min(2, most), 1, most, description="steps")
+    stills = {f"{k} step{'s' * (k > 1)}": dict(steps=k) for k in (1, 2, 4, 8, 16) if k <= most}
+    return Playground(
+        draw,
+        dict(steps=slider),
+        stills,
+        ncols=n,
+        rows=[name, few],
+        cols=_headings([name, few], n),
     )

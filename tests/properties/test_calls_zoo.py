@@ -139,6 +139,17 @@ for slider in ("eta_slider", "alpha_slider", "guidance_slider", "t_slider"):
         **SLIDER,
     )
 case(
+    "widgets.steps_slider",
+    widgets.steps_slider,
+    examples=0.1,
+    says=("evaluator",),
+    name=DIGITS,
+    few=mostly("digits_few", name_of("digits_few", "evaluator_mnist")),
+    n=mostly(2, WIDTH),
+    seed=mostly(0, whole(0, 9) | above(2**63)),
+    most=mostly(2, whole(-1, 4)),
+)
+case(
     "widgets.attribute_buttons",
     widgets.attribute_buttons,
     examples=0.1,
