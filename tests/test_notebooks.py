@@ -23,6 +23,8 @@ from conftest import (
     tree,
 )
 
+from genda.data.registry import load_raw
+
 MB = 1_000_000
 
 
@@ -193,6 +195,41 @@ def test_the_time_to_read_is_said(path):
     words = sum(len(text.split()) for text in prose(path) if not is_references(text))
     said = int(re.search(r"\*Time: about (\d+) minutes to read and", cells(path)[0][1])[1])
     assert abs(said - words / 200) <= 1.5, f"{words} words are {words / 200:.0f} minutes"
+
+
+def numbers(path):
+    "What a lesson's `hp = budget(...)` holds at the lesson budget: name -> number."
+    for source in code(path):
+        for node in ast.walk(tree(source)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "budget":
+                pairs = [(k.arg, k.value) for k in node.keywords]
+                return {name: v.value for name, v in pairs if isinstance(v, ast.Constant)}
+    return {}
+
+
+def asked(path):
+    "Calls that read so many of the digits that are here: the part, and the name of the number."
+    for source in code(path):
+        for node in ast.walk(tree(source)):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            named = getattr(node.func, "id", None) in ("load", "load_raw", "dls")
+            if not named or ast.unparse(node.args[0]) not in ("digit_set()", "data"):
+                continue
+            parts = [a.value for a in node.args[1:2] if isinstance(a, ast.Constant)]
+            for keyword in node.keywords:
+                value = ast.unparse(keyword.value)
+                if keyword.arg == "n" and value.startswith("hp."):
+                    yield (parts or ["train"])[0], value.removeprefix("hp.")
+
+
+@each_lesson
+def test_no_lesson_asks_for_more_digits_than_the_packaged_ones(path):
+    "Whoever has no other data has these, and `load` refuses to give more than there are."
+    hp = numbers(path)
+    for part, name in asked(path):
+        many = hp.get(name)
+        assert many is None or many <= len(load_raw("mnist5k", part)[1]), (part, name, many)
 
 
 @each_notebook
