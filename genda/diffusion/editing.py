@@ -269,16 +269,16 @@ class Composed(Guided):
                 "one each is wanted, and at least one"
             )
 
-    def given(self, y, xt, t):
+    def _given(self, y, xt, t):
         "The x0 prediction under one condition for all images, or under none."
         if y is None:
             return self.inner.null()(xt, t)
         return self.inner.with_y(y.to(xt.device).expand(len(xt), *y.shape))(xt, t)
 
     def x0_prediction(self, xt, t):
-        x0 = base = self.given(self.base, xt, t)
+        x0 = base = self._given(self.base, xt, t)
         for y, w in zip(self.conditions, self.weights):
-            x0 = x0 + w * (self.given(y, xt, t) - base)
+            x0 = x0 + w * (self._given(y, xt, t) - base)
         return x0
 
 

@@ -36,6 +36,7 @@ EXEMPT = {
     "data.splits.ImageData.name": FASTAI,
     "data.splits.BatchDL.create_batches": FASTAI,
     "data.splits.BatchDL.decode": FASTAI,
+    "data.splits.BatchDL.show_batch": FASTAI,
     "data.splits.PairData.new_empty": FASTAI,
     "data.splits.PairData.visible": FASTAI,
     "data.splits.PairDL.create_batches": FASTAI,
