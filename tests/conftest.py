@@ -90,6 +90,7 @@ each_module = pytest.mark.parametrize("path", MODULES, ids=module_name)
 # runs each of them whole. All other tests go to whichever worker is free.
 WHOLE = {
     "test_browser.py",
+    "test_cli_tuning.py",
     "test_notebooks.py",
     "test_package.py",
     "test_processes.py",
@@ -98,6 +99,7 @@ WHOLE = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks in the same hook
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in WHOLE:
