@@ -45,7 +45,9 @@ RESULTS = """# Results: what the reports said, and what we found
 
 {counts} The outcome of a claim is computed from an effect and its 95% interval: a
 [lesson](lessons/6_workshop/13_claims.ipynb) says how. *Confirmed* means that the whole interval
-lies where the claim puts the effect, *refuted* that none of it does, *undecided* neither. A Fréchet
+lies where the claim puts the effect, *refuted* that none of it does, *undecided* neither, or fewer
+than three trainings. Beside each effect stands where it would have to lie: "true if below 0" says
+that the second of the two that are compared is subtracted and the first is to be smaller. A Fréchet
 distance (FD) here is taken in the features of our own evaluators, so that only the order of models
 can be set beside the reports' FID. All figures that the notebooks recorded stand on
 [another page](figures.md).
@@ -375,7 +377,9 @@ def evidence(claim):
         return claim["why"]
     value, low, high = (f"{claim[key]:.3g}" for key in ("effect", "low", "high"))
     on = claim["data"] + (", a stand-in" if claim["stand_in"] else "")
-    return f"{value} ({low} to {high}); {on}; n = {claim['n']:,}, {claim['how']}"
+    why = f"; {claim['why']}" if claim["why"] else ""
+    found = f"{value} ({low} to {high}), true if {claim['true_if']}{why}"
+    return f"{found}; {on}; n = {claim['n']:,}, {claim['how']}"
 
 
 def results_page():

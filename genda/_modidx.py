@@ -1392,6 +1392,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'genda.training.claims._place': ('6_workshop/claims.html#_place', 'genda/training/claims.py'),
                                        'genda.training.claims._status': ('6_workshop/claims.html#_status', 'genda/training/claims.py'),
                                        'genda.training.claims._store': ('6_workshop/claims.html#_store', 'genda/training/claims.py'),
+                                       'genda.training.claims._true_if': ('6_workshop/claims.html#_true_if', 'genda/training/claims.py'),
                                        'genda.training.claims.bootstrap': ('6_workshop/claims.html#bootstrap', 'genda/training/claims.py'),
                                        'genda.training.claims.by_seed': ('6_workshop/claims.html#by_seed', 'genda/training/claims.py'),
                                        'genda.training.claims.claim': ('6_workshop/claims.html#claim', 'genda/training/claims.py'),

@@ -213,7 +213,10 @@ def outcome(entry):
     if entry["how"].startswith("exact"):
         return f"*{entry['status']}* (exact, n = {entry['n']:,})"
     effect, low, high = (f"{entry[key]:.3g}" for key in ("effect", "low", "high"))
-    return f"*{entry['status']}* ({effect}, 95% interval {low} to {high}, n = {entry['n']:,})"
+    return (
+        f"*{entry['status']}* ({effect}, 95% interval {low} to {high}, n = {entry['n']:,}; "
+        f"true if {entry['true_if']})"
+    )
 
 
 def findings(base):

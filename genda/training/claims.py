@@ -128,6 +128,14 @@ def _status(effect, expected):
     return "refuted" if effect.high <= low or high <= effect.low else "undecided"
 
 
+def _true_if(expected):
+    "Where the effect lies if a claim is true, in words."
+    low, high = expected
+    if high is None:
+        return f"above {low:g}"
+    return f"below {high:g}" if low is None else f"between {low:g} and {high:g}"
+
+
 def _place(entry):
     "What sorts claims as a reader counts: R1.2 before R1.10."
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", entry["id"])]
@@ -153,21 +161,23 @@ def claim(
     expected: tuple = (0, None),  # where the effect lies if the claim is true; None: no bound
     data: str = "",  # what it was measured on
     stand_in: bool = False,  # do these data stand in for others that nobody can have here?
-) -> str:  # the status; AssertionError where it is not the one that the prose says
+) -> None:  # AssertionError where the status is not the one that the prose says
     "Compare a claim with its evidence, print the outcome and store it."
     lookup("status", said, dict.fromkeys(STATUSES))
     ran = isinstance(effect, Effect)
     status = _status(effect, expected) if ran else "not run"
     entry = dict(id=id, text=text, status=status, notebook=notebook, data=data, stand_in=stand_in)
     entry["why"] = "" if ran else effect
-    entry["expected"] = expected
+    if ran and effect.n < 3:
+        entry["why"] = "fewer than three trainings"
+    entry["expected"], entry["true_if"] = expected, _true_if(expected)
     entry["effect"], entry["low"], entry["high"], entry["n"], entry["seeds"], entry["how"] = (
         effect if ran else (None, None, None, 0, (), "")
     )
     about = circumstances()
     entry |= {key: about[key] for key in ("budget", "processor")}
-    print(f"{id} {status}: {text} {f'{effect}, {effect.how}' if ran else f'({effect})'}")
+    found = f"{effect}, {effect.how}; true if {entry['true_if']}" if ran else f"({effect})"
+    print(f"{id} {status}: {text} {found}")
     if about["budget"] in ("lesson", "full") and may_write():
         _store(entry)
     assert status == said, f"{id} is {status} now, and the prose says {said}: mend one of the two"
-    return status
