@@ -31,7 +31,6 @@ from readme import (  # noqa: E402 - the folder is above
     counted_claims,
     lessons,
     minutes,
-    reading_minutes,
     rows,
     stored_claims,
 )
@@ -154,11 +153,15 @@ def described(source, heading, prose):
 # -- words that the glossary explains
 
 
+EVERYDAY = {"latent", "score"}  # words of the glossary that also mean other things in prose
+
+
 def glossary_terms():
-    "The terms of docs/glossary.md, longest first."
+    "The terms of docs/glossary.md that prose is linked to, longest first."
     text = (DOCS / "glossary.md").read_text(encoding="utf-8")
     listed = text.split("```{glossary}")[1].split("```")[0]
     terms = [line for line in listed.splitlines() if line and not line.startswith(" ")]
+    terms = [term for term in terms if term not in EVERYDAY]
     return sorted(terms, key=len, reverse=True)
 
 
@@ -293,12 +296,12 @@ def code_page(cell, name, heading, prose):
 
 def how_to_run(name, about):
     "What stands at the top of a lesson: minutes, how to run it, the live page."
-    path, _, found = about
+    _, _, found = about
     took = minutes(found)
-    ran = f", {took} minutes to run when last measured" if took else ""
+    ran = f"It ran in {took} minutes when last measured." if took else "It is read, not measured."
     address = f"../../_static/notebooks/{name}.ipynb"
     lines = [
-        f"About {max(1, reading_minutes(path))} minutes to read{ran}.",
+        ran,
         f"- `make lab NB={name}` in a copy of the repository",
         f'- or <a href="{address}" download>download</a> it: its first cell installs the course '
         "where it is missing, as on Colab and Kaggle",
@@ -330,12 +333,20 @@ def chapter_page(folder, title, text):
     yield "\n" + chapter(folder)
 
 
+def genda_names(sources):
+    "Names that code imports from genda, or defines to be exported."
+    found = set()
+    for source in sources:
+        for line in re.findall(r"^from genda\S* import (\([^)]*\)|.*)", source, re.M):
+            found |= set(re.findall(r"\w+", line))
+        if source.startswith("#| export"):
+            found |= set(re.findall(r"^(?:def |class )?(\w+)(?=\(|:| = )", source, re.M))
+    return found
+
+
 def page(nb, name, symbols, about):
     "A processed notebook as a page: no directives, but links and descriptions."
-    used = set()
-    for cell in nb.cells:
-        if cell.cell_type == "code":
-            used |= set(re.findall(r"[A-Za-z_]\w*", cell.source))
+    used = genda_names(cell.source for cell in nb.cells if cell.cell_type == "code")
     heading = prose = ""
     cells = []
     terms = glossary_terms()
