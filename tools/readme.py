@@ -254,7 +254,8 @@ def special(speed):
         "- The [speedrun]("
         f"{speed}), a training from nothing with at most {b['work_tflop']:.0f} TFLOP of work, "
         f"reaches digits that the evaluator reads in {b['accuracy']:.1%} of cases, at a Fréchet "
-        f"distance of {b['fd_over_baseline']:.1f} real-vs-real baselines, over {b['seeds']} seeds.\n"
+        f"distance of {b['fd_over_baseline']:.1f} real-vs-real baselines, over {b['seeds']} "
+        "seeds.\n"
         f"- A move of the guidance slider is answered in {b['seconds_guidance_slider']:.2f} s."
     )
 
