@@ -58,8 +58,8 @@ class QuietServer(ThreadingHTTPServer):
         "A browser that hangs up is no error."
 
 
-def serving(folder):
-    server = QuietServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+def serving(folder, handler=Quiet):
+    server = QuietServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -273,7 +273,7 @@ def test_sizes():
     networks = {p.name: p.stat().st_size for p in BUILT.rglob("*.onnx")}
     print(f"site {site / MB:.1f} MB, networks {networks}")
     print(f"largest lesson {lessons[largest] / MB:.2f} MB: {largest}")
-    assert site < 64 * MB
+    assert site < 60 * MB
     assert lessons[largest] < 1.5 * MB
     assert all(size < 4 * MB for size in networks.values())
 
@@ -1166,6 +1166,39 @@ def test_pictures_follow_a_hand_that_does_not_rest(tab, address, name):
     same_picture(tab, rows(value))
     evaluated = tab.evaluate("came.map(data => data.evaluated)")
     assert 0 < max(evaluated) <= images, "what does not depend on the slider is not computed again"
+    assert tab.faults == []
+
+
+@has("digits")
+def test_threads_are_used_where_the_server_allows_them_and_change_no_picture(tab):
+    sys.path.insert(0, str(ROOT / "docs"))
+    from serve import Isolated
+
+    class QuietIsolated(Quiet, Isolated):
+        pass
+
+    server = serving(BUILT, QuietIsolated)
+    workers = []
+    tab.on("worker", lambda worker: workers.append(worker.url))
+    opened(tab, f"http://127.0.0.1:{server.server_port}", "digits")
+    assert tab.evaluate("crossOriginIsolated")
+    several = tab.evaluate("navigator.hardwareConcurrency") > 1
+    assert any("/ort." in url for url in workers) == several, "the runtime starts threads"
+    same_picture(tab, digits_rows(0))
+    assert tab.faults == []
+    server.shutdown()
+
+
+@has("digits")
+def test_a_server_that_says_gzip_has_the_runtime_unpacked_on_the_way(tab, address):
+    packed = BUILT / "_static/vendor/ort-wasm-simd-threaded.wasm.gz"
+
+    def unpack(route):
+        route.fulfill(body=gzip.decompress(packed.read_bytes()), content_type="application/wasm")
+
+    tab.route("**/*.wasm.gz", unpack)
+    opened(tab, address, "digits")
+    same_picture(tab, digits_rows(0))
     assert tab.faults == []
 
 

@@ -44,7 +44,7 @@ export const steps = () => among('steps', [2, 4, 5, 8, 10, 20, 25, 40, 50, 100],
 
 export const size = about => about.shape.reduce((a, b) => a*b);
 export const LOADING =
-  'Loading the network and ONNX Runtime, about 16 MB, kept by the browser ...';
+  'Loading the network and ONNX Runtime, about 6 MB, kept by the browser ...';
 
 // Noise to start from, an image after the other.
 export function starts(seeds, size) {

@@ -2,8 +2,17 @@
 import * as ort from '../vendor/ort.wasm.bundle.min.mjs';
 import {ddim, guided, inpaint, noise, remembering, vp} from './sampler.js';
 
-ort.env.wasm.numThreads = 1;  // several threads would need headers that few servers send
-ort.env.wasm.wasmPaths = {wasm: new URL('../vendor/ort-wasm-simd-threaded.wasm', import.meta.url).href};
+// Several threads need headers that a server has to send; `make docs-serve` does.
+ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+
+// ONNX Runtime lies there as gzip. A server that says so has it unpacked on the way already.
+async function unpacked(address) {
+  const answer = await fetch(address), data = await answer.arrayBuffer();
+  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
+  if (new Uint16Array(data, 0, 1)[0] !== 0x8B1F) return data;
+  return new Response(new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+}
+const runtime = unpacked(new URL('../vendor/ort-wasm-simd-threaded.wasm.gz', import.meta.url));
 
 // A network keeps its answers, so that what a slider leaves as it is, such as the row of eta = 0, is
 // not computed again.
@@ -12,7 +21,8 @@ const networks = {};
 function network(name) {
   return networks[name] ??= (async () => {
     const at = file => new URL(`../networks/${file}`, import.meta.url).href;
-    const about = await (await fetch(at(`${name}.json`))).json();
+    const [about, binary] = await Promise.all([fetch(at(`${name}.json`)).then(a => a.json()), runtime]);
+    ort.env.wasm.wasmBinary = binary;
     const session = await ort.InferenceSession.create(at(about.file), {executionProviders: ['wasm']});
     const condition = y => about.classes
       ? new ort.Tensor('int64', BigInt64Array.from(y, BigInt), [y.length])
