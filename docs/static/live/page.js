@@ -104,12 +104,15 @@ export async function live(
   const failed = text => { status.textContent = text; root.dataset.state = 'failed'; };
   root.replaceChildren(status);
   status.textContent = LOADING;
-  const began = performance.now(), address = new URL(`../networks/${network}.json`, import.meta.url);
+  const began = performance.now();
+  const address = new URL(`../networks/${network}.json`, import.meta.url);
   const about = await fetch(address).then(answer => answer.json()).catch(() => null);
   if (!about) return failed('The network could not be loaded.');
   const used = controls(about), form = html('form', {}, ...Object.values(used).map(c => c.element));
   const picture = rows && grid('picture');
-  const films = {xt: grid('', 'noisy image x_t at step t ='), x0: grid('', 'x0 prediction from it')};
+  const films = {
+    xt: grid('', 'noisy image x_t at step t ='), x0: grid('', 'x0 prediction from it'),
+  };
   const film = html('div', {className: 'films'}, films.xt.element, films.x0.element);
   root.replaceChildren(...picture ? [picture.element, status, form, film] : [film, status, form]);
 
@@ -160,7 +163,8 @@ export async function live(
       return;
     }
     const seconds = (performance.now() - (first ? began : since))/1000;
-    const images = `${y.length} ${y.length > 1 ? 'images' : 'image'}`, note = first ? ' with loading' : '';
+    const images = `${y.length} ${y.length > 1 ? 'images' : 'image'}`;
+    const note = first ? ' with loading' : '';
     status.textContent = `${images}, ${steps} steps, ${seconds.toFixed(2)} s${note}`;
     first = false; root.dataset.state = 'done'; root.dataset.seconds = seconds;
   };

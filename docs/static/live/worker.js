@@ -10,7 +10,8 @@ async function unpacked(address) {
   const answer = await fetch(address), data = await answer.arrayBuffer();
   if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
   if (new Uint16Array(data, 0, 1)[0] !== 0x8B1F) return data;
-  return new Response(new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+  const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return new Response(stream).arrayBuffer();
 }
 const runtime = unpacked(new URL('../vendor/ort-wasm-simd-threaded.wasm.gz', import.meta.url));
 
@@ -21,9 +22,11 @@ const networks = {};
 function network(name) {
   return networks[name] ??= (async () => {
     const at = file => new URL(`../networks/${file}`, import.meta.url).href;
-    const [about, binary] = await Promise.all([fetch(at(`${name}.json`)).then(a => a.json()), runtime]);
+    const known = fetch(at(`${name}.json`)).then(answer => answer.json());
+    const [about, binary] = await Promise.all([known, runtime]);
     ort.env.wasm.wasmBinary = binary;
-    const session = await ort.InferenceSession.create(at(about.file), {executionProviders: ['wasm']});
+    const options = {executionProviders: ['wasm']};
+    const session = await ort.InferenceSession.create(at(about.file), options);
     const condition = y => about.classes
       ? new ort.Tensor('int64', BigInt64Array.from(y, BigInt), [y.length])
       : new ort.Tensor('float32', Float32Array.from(y.flat()), [y.length, y[0].length]);
