@@ -104,7 +104,7 @@ docs: $(STAMP) ## build the site from the stored outputs into docs/_build; the f
 
 docs-serve: $(STAMP) ## show the site that make docs built, on http://localhost:8000
 	@test -f docs/_build/index.html || { echo 'there is no site yet: make docs' >&2; exit 1; }
-	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build $(PORT)
+	$(BIN)/python docs/serve.py $(PORT)
 
 bench: $(STAMP) ## training, drawing, loading and evaluation beside other libraries, cost curves, the speedrun; writes results/bench.json
 	$(BIN)/python bench/all.py

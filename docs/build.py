@@ -3,6 +3,7 @@
 import argparse
 import ast
 import base64
+import gzip
 import io
 import json
 import os
@@ -478,6 +479,13 @@ class Clock:
         print(f"[{time.monotonic() - self.began:4.0f} s] {text}", flush=True)
 
 
+def compress(path):
+    "Replace a file with its gzip, which worker.js unpacks: a quarter of the size, from any server."
+    packed = gzip.compress(path.read_bytes(), mtime=0)
+    path.with_name(f"{path.name}.gz").write_bytes(packed)
+    path.unlink()
+
+
 def add_networks(said):
     "The JavaScript of others and the shipped networks, for the live pages."
     if vendor.missing():
@@ -487,6 +495,8 @@ def add_networks(said):
         shutil.copytree(
             vendor.folder_of(package), MADE / "vendor", dirs_exist_ok=True, ignore=ignored
         )
+    for path in (MADE / "vendor").glob("*.wasm"):
+        compress(path)
     import networks
 
     for made in networks.export(sorted({*LIVE.values()}), MADE / "networks"):

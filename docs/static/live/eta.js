@@ -10,7 +10,9 @@ live({
     const three = [0, 1, 2].map(k => 10*v.seed + k), seeds = [...three, ...three];
     return {y: seeds.map(() => v.label), seeds, xT: starts(seeds, size(about)), steps: v.steps, eta: seeds.map((_, j) => j < 3 ? 0 : v.eta), w: 0};
   },
-  rows: ({xt}) => [xt.slice(0, 3), xt.slice(3)],
-  captions: () => ['noise 1', 'noise 2', 'noise 3'],
+  names: v => [0, v.eta].flatMap(eta => [1, 2, 3].map(k => `${k}, eta ${eta}`)),
+  rows: images => [images.slice(0, 3), images.slice(3)],
+  columnNames: () => ['noise 1', 'noise 2', 'noise 3'],
+  rowNames: v => ['eta 0', `eta ${v.eta}`],
   description: v => `Three digits ${v.label} at eta 0, and below them the digits of the same noises at eta ${v.eta}`,
 });

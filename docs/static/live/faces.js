@@ -11,7 +11,8 @@ live({
   request(v, about) {
     return {y: [v.attributes.map(on => on ? 1 : -1)], seeds: [v.seed], xT: starts([v.seed], size(about)), steps: v.steps, eta: [v.eta], w: v.w};
   },
-  rows: ({xt, x0}) => [[xt[0], x0[0]]],
-  captions: () => ['x_t', 'x0 prediction'],
-  description: (v, about) => `A noisy image and the x0 prediction, of a drawn face with: ${named(v, about).join(', ') || 'none of the attributes'}`,
+  names: () => ['face'],
+  rows: images => [images],
+  columnNames: () => ['the drawn face'],
+  description: (v, about) => `A drawn face, or what is predicted so far, with: ${named(v, about).join(', ') || 'none of the attributes'}`,
 });

@@ -1,12 +1,12 @@
 // The reader draws a part of a digit, and the network finishes it in several ways.
-import {among, choice, draw, html, number, size, starts} from './page.js';
+import {LOADING, among, choice, draw, html, number, size, starts} from './page.js';
 import {button, sheet} from './sheet.js';
 
 const SIDE = 28, ANSWERS = 4, ANY = 10;
 const root = document.querySelector('.live'), status = html('p', {className: 'status', role: 'status'});
 const fail = text => { status.textContent = text; root.dataset.state = 'failed'; };
 root.replaceChildren(status);
-status.textContent = 'Loading the network and ONNX Runtime, about 16 MB, kept by the browser ...';
+status.textContent = LOADING;
 const about = await fetch(new URL('../networks/digits.json', import.meta.url)).then(answer => answer.json());
 
 // -- what is known: ink is 1, paper -1, and where hole is 1 the network decides
@@ -72,7 +72,7 @@ function changed() {  // the newest drawing wins
 worker.onerror = e => fail(`The network could not be started: ${e.message || 'a file of this page could not be loaded'}.`);
 worker.onmessage = ({data}) => {
   if (data.error) return data.id === newest && fail(`The network could not be run: ${data.error}`);
-  if (data.id < shown) return;
+  if (data.id < shown || !data.evaluated && data.t) return;
   shown = data.id;  // a drawing that is not the newest any more still shows what it came to
   const two = [0, 1, 2, 3].map(j => data.x0.subarray(j*known.length, (j + 1)*known.length));
   draw(canvas, [two.slice(0, 2), two.slice(2)], about.shape);
@@ -87,10 +87,10 @@ const settings = html('form', {}, ...[pen, digit, seed, steps, resample].map(c =
 settings.addEventListener('input', e => pen.element.contains(e.target) || changed());
 settings.addEventListener('submit', e => e.preventDefault());
 root.replaceChildren(
-  html('div', {className: 'tools'}, ...Object.keys(starting).map(name => button(name, () => { starting[name](); changed(); }))),
   html('div', {className: 'panels'},
     html('figure', {}, html('figcaption', {}, 'draw here'), sheet(paper, 'The known part of a digit.', dab, () => .5, changed)),
     html('figure', {}, html('figcaption', {}, 'four answers'), canvas)),
+  html('div', {className: 'tools'}, ...Object.keys(starting).map(name => button(name, () => { starting[name](); changed(); }))),
   settings, status);
 starting['An arc']();
 changed();

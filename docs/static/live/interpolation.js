@@ -1,6 +1,8 @@
 import {choice, live, number, size, slider, starts, steps} from './page.js';
 import {lerp, slerp} from './sampler.js';
 
+const NAMES = ['first', 'slerp', 'lerp', 'second'];
+
 live({
   network: 'digits',
   controls: () => ({
@@ -13,7 +15,8 @@ live({
     [a, slerp(a, b, v.alpha), lerp(a, b, v.alpha), b].forEach((x, j) => xT.set(x, j*n));
     return {y: seeds.map(() => v.label), seeds, xT, steps: v.steps, eta: seeds, w: 0};
   },
-  rows: ({xt}) => [xt],
-  captions: () => ['first', 'slerp', 'lerp', 'second'],
+  names: () => NAMES,
+  rows: images => [images],
+  columnNames: () => NAMES,
   description: v => `Four digits ${v.label}: of the first noise, of the arc and of the straight line at alpha ${v.alpha}, and of the second noise`,
 });

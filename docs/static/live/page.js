@@ -42,6 +42,10 @@ export function boxes(label, names, checked) {
 }
 export const steps = () => among('steps', [2, 4, 5, 8, 10, 20, 25, 40, 50, 100], 10);
 
+export const size = about => about.shape.reduce((a, b) => a*b);
+export const LOADING =
+  'Loading the network and ONNX Runtime, about 6 MB, kept by the browser ...';
+
 // Noise to start from, an image after the other.
 export function starts(seeds, size) {
   const out = new Float32Array(seeds.length*size);
@@ -49,67 +53,122 @@ export function starts(seeds, size) {
   return out;
 }
 
-// Draw rows of images, each an array of `shape` in [-1, 1], with a pixel between them.
+// Draw rows of images, each an array of `shape` in [-1, 1], with a pixel between them; a missing one
+// leaves its place empty.
 export function draw(canvas, rows, [c, h, w]) {
   canvas.width = rows[0].length*(w + 1) - 1; canvas.height = rows.length*(h + 1) - 1;
-  const pen = canvas.getContext('2d');
+  const pen = canvas.getContext('2d'), plane = c === 3 ? h*w : 0;
   rows.forEach((row, r) => row.forEach((image, q) => {
-    const pixels = pen.createImageData(w, h), level = i => Math.round((Math.min(1, Math.max(-1, image[i])) + 1)*127.5);
-    for (let i = 0; i < h*w; i++) pixels.data.set(Array.from({length: 3}, (_, k) => level(i + (c === 3 ? k*h*w : 0))).concat(255), 4*i);
+    if (!image) return;
+    const pixels = pen.createImageData(w, h), {data} = pixels;
+    for (let i = 0; i < h*w; i++) {
+      for (let k = 0; k < 3; k++) {
+        data[4*i + k] = Math.round((Math.min(1, Math.max(-1, image[i + k*plane])) + 1)*127.5);
+      }
+      data[4*i + 3] = 255;
+    }
     pen.putImageData(pixels, q*(w + 1), r*(h + 1));
   }));
 }
 
-// network: its name; controls(about): name -> control; request(values, about): y, xT, seeds, steps, eta, w;
-// rows(frame, values): rows of images; captions(values): a text per column; description(values): what the canvas shows;
-// watch: show each frame as it comes, not the last one only.
-export async function live({network, controls, request, rows, captions, description, watch = false}) {
-  const root = document.querySelector('.live'), status = html('p', {className: 'status', role: 'status'}), failed = text => {
-    status.textContent = text; root.dataset.state = 'failed';
+// A canvas for rows of images, with a text above each column and before each row.
+export function grid(className, title) {
+  const canvas = html('canvas', {role: 'img'});
+  const heads = html('div', {className: 'heads', 'aria-hidden': 'true'});
+  const sides = html('div', {className: 'sides', 'aria-hidden': 'true'});
+  const element = html('figure', {className: `grid ${className}`}, heads, sides, canvas);
+  if (title) element.prepend(html('figcaption', {}, title));
+  const texts = names => names.map(name => html('span', {}, String(name)));
+  const show = (rows, shape, columnNames, rowNames, description) => {
+    heads.replaceChildren(...texts(columnNames)); sides.replaceChildren(...texts(rowNames));
+    element.style.setProperty('--columns', columnNames.length);
+    canvas.setAttribute('aria-label', description);
+    draw(canvas, rows, shape);
   };
+  return {element, show};
+}
+
+const FILM = 6;  // columns of a film
+
+// network: its name; controls(about): name -> control; request(values, about): y, xT, seeds, steps,
+// eta, w; names(values): a text per image. The picture: rows(images): rows of images;
+// columnNames(values), rowNames(values): their texts; description(values, about): what it shows.
+// Without `rows` there is no picture, only the film of the trajectory.
+// The picture follows the hand: each change is a request, the newest wins, and what the network
+// predicts in its first steps is shown until the trajectory has come to its end.
+export async function live(
+  {network, controls, request, names, rows, columnNames, rowNames = () => [], description},
+) {
+  const root = document.querySelector('.live');
+  const status = html('p', {className: 'status', role: 'status'});
+  const failed = text => { status.textContent = text; root.dataset.state = 'failed'; };
   root.replaceChildren(status);
-  status.textContent = 'Loading the network and ONNX Runtime, about 16 MB, kept by the browser ...';
+  status.textContent = LOADING;
   const began = performance.now();
-  const about = await fetch(new URL(`../networks/${network}.json`, import.meta.url)).then(answer => answer.json()).catch(() => null);
+  const address = new URL(`../networks/${network}.json`, import.meta.url);
+  const about = await fetch(address).then(answer => answer.json()).catch(() => null);
   if (!about) return failed('The network could not be loaded.');
-  const used = controls(about), canvas = html('canvas', {role: 'img'}), heads = html('div', {className: 'heads', 'aria-hidden': 'true'});
-  const film = html('input', {type: 'range', min: 0, max: 0, step: 1}), where = html('span', {className: 'value'});
-  const form = html('form', {}, ...Object.values(used).map(c => c.element));
-  root.replaceChildren(form, html('div', {className: 'picture'}, heads, canvas), html('label', {className: 'film'}, html('span', {}, 'frame ', where), film), status);
+  const used = controls(about), form = html('form', {}, ...Object.values(used).map(c => c.element));
+  const picture = rows && grid('picture');
+  const films = {
+    xt: grid('', 'noisy image x_t at step t ='), x0: grid('', 'x0 prediction from it'),
+  };
+  const film = html('div', {className: 'films'}, films.xt.element, films.x0.element);
+  root.replaceChildren(...picture ? [picture.element, status, form, film] : [film, status, form]);
 
   const worker = new Worker(new URL('worker.js', import.meta.url), {type: 'module'});
-  let newest = 0, frames = [], values, current, first = true;
-  const images = batch => Array.from({length: current.y.length}, (_, j) => batch.subarray(j*batch.length/current.y.length, (j + 1)*batch.length/current.y.length));
-  const show = k => {
-    const {t, xt, x0} = frames[k];
-    draw(canvas, rows({xt: images(xt), x0: images(x0)}, values), about.shape);
-    where.textContent = `${k + 1} of ${current.steps + 1}, t = ${t}`; film.value = k; film.setAttribute('aria-valuetext', where.textContent);
+  const requests = new Map();  // id -> what was asked for, as long as it may be answered
+  let newest = 0, shown = 0, frames = [], first = true;
+  const ask = () => {
+    const values = Object.fromEntries(Object.entries(used).map(([k, c]) => [k, c.read()]));
+    const asked = request(values, about);
+    newest++; root.dataset.state = 'busy';
+    if (!asked.y.length) { shown = newest; status.textContent = 'Choose at least one.'; return; }
+    requests.set(newest, {...asked, values, since: performance.now()});
+    worker.postMessage({id: newest, name: network, ...asked});
   };
-  const redraw = () => {
-    values = Object.fromEntries(Object.entries(used).map(([k, c]) => [k, c.read()]));
-    current = request(values, about); root.dataset.state = 'busy';
-    if (!current.y.length) { status.textContent = 'Choose at least one.'; newest++; return; }
-    frames = []; film.max = current.steps; current.since = performance.now();
-    const texts = captions(values, about);
-    heads.replaceChildren(...texts.map(text => html('span', {}, String(text))));
-    heads.parentElement.style.setProperty('--columns', texts.length); canvas.setAttribute('aria-label', description(values, about));
-    worker.postMessage({id: ++newest, name: network, ...current});
+  const show = ({values, y, steps}) => {
+    const n = size(about), T = about.abar.length - 1;
+    const images = batch => y.map((_, j) => batch.subarray(j*n, (j + 1)*n));
+    if (picture) {
+      const shownRows = rows(images(frames.at(-1).x0));
+      const texts = [columnNames(values), rowNames(values), description(values, about)];
+      picture.show(shownRows, about.shape, ...texts);
+    }
+    const spread = Array.from({length: FILM}, (_, k) => Math.round(k*steps/(FILM - 1)));
+    const taken = [...new Set(spread)], times = taken.map(k => T - k*T/steps);
+    for (const [part, {show}] of Object.entries(films)) {
+      const columns = taken.map(k => frames[k] ? images(frames[k][part]) : []);
+      const what = part === 'xt' ? 'Noisy images' : 'The x0 predictions';
+      const text = `${what} at the steps ${times.join(', ')}, a row for each image`;
+      show(y.map((_, j) => columns.map(c => c[j])), about.shape, times, names(values), text);
+    }
   };
-  worker.onerror = e => failed(`The network could not be started: ${e.message || 'a file of this page could not be loaded'}.`);
+  worker.onerror = e => {
+    const reason = e.message || 'a file of this page could not be loaded';
+    failed(`The network could not be started: ${reason}.`);
+  };
   worker.onmessage = ({data}) => {
-    if (data.id !== newest) return;
+    if (data.id < shown) return;
     if (data.error) return failed(`The network could not be run: ${data.error}`);
-    const following = +film.value === Math.max(0, frames.length - 1);
+    if (data.id > shown) {
+      for (const id of requests.keys()) if (id < data.id) requests.delete(id);
+      shown = data.id; frames = [];
+    }
+    const asked = requests.get(shown), {y, steps, since} = asked;
     frames.push(data);
-    if (watch ? following || frames.length === 1 : !data.t) show(frames.length - 1);
-    if (data.t) { if (!first) status.textContent = `t = ${data.t}`; return; }
-    const seconds = (performance.now() - (first ? began : current.since))/1000;
-    status.textContent = `${current.y.length} ${current.y.length > 1 ? 'images' : 'image'}, ${current.steps} steps, ${seconds.toFixed(2)} s${first ? ' with loading' : ''}`;
+    if (data.evaluated || !data.t) show(asked);  // what costs nothing is followed by more at once
+    if (data.t || data.id !== newest) {
+      if (!first) status.textContent = `t = ${data.t}: x0 predictions`;
+      return;
+    }
+    const seconds = (performance.now() - (first ? began : since))/1000;
+    const images = `${y.length} ${y.length > 1 ? 'images' : 'image'}`;
+    const note = first ? ' with loading' : '';
+    status.textContent = `${images}, ${steps} steps, ${seconds.toFixed(2)} s${note}`;
     first = false; root.dataset.state = 'done'; root.dataset.seconds = seconds;
   };
-  film.addEventListener('input', () => frames.length && show(Math.min(+film.value, frames.length - 1)));
-  form.addEventListener('input', redraw);
+  form.addEventListener('input', ask);
   form.addEventListener('submit', e => e.preventDefault());
-  redraw();
+  ask();
 }
-export const size = about => about.shape.reduce((a, b) => a*b);
