@@ -101,7 +101,7 @@ def check_number(
 
 # %% ../nbs/6_workshop/1_checks.ipynb #ccfa536c
 def check_images(
-    x: "Tensor",  # images [n, c, h, w], float, in [-1, 1]; TypeError or ValueError for anything else
+    x: "Tensor",  # images [n, c, h, w], float, in [-1, 1]; else TypeError or ValueError
     channels: int | None = None,  # the number of channels that is wanted, None for any
     name: str = "x",  # what to call the images in the message
 ) -> "Tensor":  # `x` itself
