@@ -23,7 +23,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from .downloads import DataError, cached, candidate_paths, folder_files, open_image
-from .splits import take_split
+from .parts import take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/3_archives.ipynb #6038917b

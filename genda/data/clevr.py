@@ -20,6 +20,7 @@ from PIL import Image
 from ..checks import check_whole
 from .archives import find_first
 from .downloads import DataError, cached, candidate_paths, open_picture
+from .parts import check_seed, take_split
 from genda.data.raycast import (
     COLOURS,
     EYE,
@@ -35,7 +36,6 @@ from genda.data.raycast import (
     render,
 )
 from .registry import register
-from .splits import check_seed, take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/8_clevr.ipynb #c213fd2e

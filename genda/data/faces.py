@@ -22,8 +22,8 @@ from PIL import Image
 
 from ..checks import check_whole, lookup
 from .downloads import cached
+from .parts import check_seed, take_split
 from .registry import register
-from .splits import check_seed, take_split
 from ..settings import budget
 
 # %% ../../nbs/5_data/6_faces.ipynb #a8b042d9
