@@ -368,6 +368,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'genda.data.archives._every_name': ('5_data/archives.html#_every_name', 'genda/data/archives.py'),
                                      'genda.data.archives._folder_members': ( '5_data/archives.html#_folder_members',
                                                                               'genda/data/archives.py'),
+                                     'genda.data.archives._group_of': ('5_data/archives.html#_group_of', 'genda/data/archives.py'),
                                      'genda.data.archives._in_group': ('5_data/archives.html#_in_group', 'genda/data/archives.py'),
                                      'genda.data.archives._inside': ('5_data/archives.html#_inside', 'genda/data/archives.py'),
                                      'genda.data.archives._last': ('5_data/archives.html#_last', 'genda/data/archives.py'),

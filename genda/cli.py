@@ -192,7 +192,9 @@ def _check_drawing(card, label, sampler, steps):
     from genda.checks import check_whole, lookup
 
     if "process" not in card:
-        raise ValueError(f"{card['name']!r} is an evaluator and draws nothing: genda zoo lists what does")
+        raise ValueError(
+            f"{card['name']!r} is an evaluator and draws nothing: genda zoo lists what does"
+        )
     if label is not None:
         _chosen(label, card)
     if sampler is not None:
