@@ -320,6 +320,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'genda.cli._together': ('6_workshop/command.html#_together', 'genda/cli.py'),
                            'genda.cli._tuning_plan': ('6_workshop/command.html#_tuning_plan', 'genda/cli.py'),
                            'genda.cli._unwritten': ('6_workshop/command.html#_unwritten', 'genda/cli.py'),
+                           'genda.cli._wait_asleep': ('6_workshop/command.html#_wait_asleep', 'genda/cli.py'),
                            'genda.cli._watched': ('6_workshop/command.html#_watched', 'genda/cli.py'),
                            'genda.cli._with_guess': ('6_workshop/command.html#_with_guess', 'genda/cli.py'),
                            'genda.cli._word': ('6_workshop/command.html#_word', 'genda/cli.py'),

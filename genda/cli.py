@@ -350,6 +350,12 @@ def _check_first(card, label, n, inpaint, mask, out, ncols, zoom):
     _check_picture(out, count, shape, 1, ncols, zoom)  # the number of frames is known later
 
 
+def _wait_asleep():
+    "Threads of PyTorch are to sleep while they wait: where others compute, spinning costs most."
+    if "torch" not in sys.modules:  # it is asked for once, when PyTorch is read in
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def sample(
     # a network of the zoo (genda zoo lists them), or the folder of a genda train
     model: str = "digits",
@@ -386,6 +392,7 @@ def sample(
     if card is not None:
         _check_drawing(card, label, sampler, steps)
         _check_first(card, label, n, inpaint, mask, out, ncols, zoom)
+    _wait_asleep()
     import torch
 
     from genda.diffusion import editing
