@@ -24,7 +24,7 @@ EXEMPT = {
     "training.callbacks.diverged": LEARNER,
     "training.callbacks.check_weights": LEARNER,
     "training.callbacks.StopDiverged": "takes no arguments",
-    **{f"training.checkpoints.{name}": FILES for name in checkpoints.__all__},
+    **{f"training.checkpoints.{name}": FILES for name in checkpoints.__all__ if name != "NETWORKS"},
     "training.checkpoints.Score.figures": "takes no arguments",
     "training.optimisers.hidden_matrices": "takes a network of this course",
     "training.optimisers.use_muon": LEARNER,
