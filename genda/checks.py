@@ -20,11 +20,14 @@ from collections.abc import Hashable
 from contextlib import contextmanager, suppress
 from numbers import Integral, Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
+
+# %% ../nbs/6_workshop/1_checks.ipynb #c4e1f0a2
+if TYPE_CHECKING:  # PyTorch takes seconds to read in: whoever needs it here reads it in late
+    from torch import Tensor
 
 # %% ../nbs/6_workshop/1_checks.ipynb #b25eb4ae
 def lookup(
@@ -79,7 +82,9 @@ def check_number(
     above: bool = False,  # must it lie above `low`?
 ) -> float:  # `value` itself; ValueError where it is no finite number within the bounds
     "A finite number within bounds."
-    if isinstance(value, Tensor):
+    import torch
+
+    if isinstance(value, torch.Tensor):
         real = value.numel() == 1 and not value.is_complex() and value.dtype != torch.bool
     else:
         real = isinstance(value, Real) and not isinstance(value, bool)
@@ -96,12 +101,14 @@ def check_number(
 
 # %% ../nbs/6_workshop/1_checks.ipynb #ccfa536c
 def check_images(
-    x: Tensor,  # images [n, c, h, w], float, in [-1, 1]; TypeError or ValueError for anything else
+    x: "Tensor",  # images [n, c, h, w], float, in [-1, 1]; else TypeError or ValueError
     channels: int | None = None,  # the number of channels that is wanted, None for any
     name: str = "x",  # what to call the images in the message
-) -> Tensor:  # `x` itself
+) -> "Tensor":  # `x` itself
     "Images that keep to the course's convention, or an error that says what was given."
-    if not isinstance(x, Tensor):
+    import torch
+
+    if not isinstance(x, torch.Tensor):
         raise TypeError(f"{name} must be a tensor [n, c, h, w], not {type(x).__name__}")
     given = f"{name} is {str(x.dtype).removeprefix('torch.')} {list(x.shape)}"
     if not x.is_floating_point():
@@ -123,6 +130,8 @@ def check_alike(
     **tensors,  # name -> what should be a float tensor, all of one shape
 ) -> tuple:  # that shape, None without a tensor; TypeError or ValueError names the odd one
     "The one shape of float tensors, of which none is to be broadcast."
+    from torch import Tensor
+
     first = next(iter(tensors), None)
     shape = None
     for name, x in tensors.items():
@@ -138,13 +147,15 @@ def check_alike(
 
 # %% ../nbs/6_workshop/1_checks.ipynb #695f4422
 def check_labels(
-    y: Tensor,  # class indices, of any whole type; TypeError or ValueError for anything else
+    y: "Tensor",  # class indices, of any whole type; TypeError or ValueError for anything else
     classes: int,  # how many classes there are: labels lie in 0..classes-1
     n: int | None = None,  # how many labels are wanted, None for any number
     name: str = "y",  # what to call them in the message
-) -> Tensor:  # int64 [n]
+) -> "Tensor":  # int64 [n]
     "Class indices of classes that exist, or an error that says what was given."
-    if not isinstance(y, Tensor):
+    import torch
+
+    if not isinstance(y, torch.Tensor):
         raise TypeError(f"{name} must be a tensor of labels [n], not {type(y).__name__}")
     given = f"{name} is {str(y.dtype).removeprefix('torch.')} {list(y.shape)}"
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
@@ -163,6 +174,8 @@ def check_finite(
     name: str,  # what the tensors belong to, for the message
 ):
     "Refuse, with ValueError, tensors that hold NaN or infinity."
+    from torch import Tensor
+
     broken = []
     for key, value in state.items():
         if isinstance(value, Tensor) and not value.isfinite().all():

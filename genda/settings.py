@@ -15,8 +15,6 @@ from configparser import Error as IniError
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-import torch
 from fastcore.basics import AttrDict
 from fastcore.xdg import xdg_cache_home
 
@@ -194,6 +192,9 @@ def set_seed(
     seed: int | None = None,  # by default the seed of settings.ini
 ):
     "Seed Python, NumPy and PyTorch."
+    import numpy as np
+    import torch  # takes seconds to read in, and who reads settings does not need it
+
     if seed is None:
         seed = settings().seed
     check_whole(seed, "seed", 0, 2**63 - 1)

@@ -6,7 +6,7 @@
 __all__ = ['ENTRIES', 'MANY', 'FEWER', 'SHARED', 'SHARED_SMOKE', 'SHARED_LARGE', 'RECIPES', 'MNISTM_PROCESS', 'entry',
            'evaluator_figures', 'load_model', 'SignedAttributes', 'check_net', 'conditional_net', 'untrained',
            'Drawing', 'sample_card', 'Recipe', 'train', 'digit_figures', 'train_few', 'face_figures', 'shape_figures',
-           'figures_of', 'zoo', 'recheck', 'build']
+           'zoo', 'recheck', 'build']
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #af9d0586
 import inspect
@@ -38,11 +38,18 @@ from .diffusion.process import GaussianDiffusion, predictions, uniform_steps
 from .diffusion.samplers import SAMPLERS
 from .diffusion.score import ScoreNet, sigma2
 from .evaluation.evaluators import KINDS, NETS, PLAIN, Evaluator
-from .evaluation.metrics import Score, frechet_distance
+from .evaluation.metrics import frechet_distance
 from .models.unet import make_net
 from .settings import PACKAGE, budget, set_seed, settings
 from .training.callbacks import warm_linear
-from .training.checkpoints import load_weights, save_weights, weights_dirs
+from genda.training.checkpoints import (
+    NETWORKS,
+    Score,
+    figures_of,
+    list_networks,
+    load_weights,
+    save_weights,
+)
 from .training.optimisers import use_muon
 from .training.resume import Resume
 from .training.tracking import circumstances
@@ -119,14 +126,14 @@ def _evaluator_net(card):
     return NETS[card.get("net", "plain")](PLAIN | card)
 
 
-for _name, _what, _fresh in (
-    ("mnist", "names grey digits; its 128 features measure how alike images are", _fresh_digits),
-    ("mnistm", "the same for digits over photographs", _fresh_digits),
-    ("faces", "names attributes of drawn faces", _fresh_faces),
-    ("shapes", "names the objects in rendered scenes", _fresh_shapes),
-    ("cifar10", "names what a small photograph shows", _fresh_photos),
+for _name, _fresh in (
+    ("evaluator_mnist", _fresh_digits),
+    ("evaluator_mnistm", _fresh_digits),
+    ("evaluator_faces", _fresh_faces),
+    ("evaluator_shapes", _fresh_shapes),
+    ("evaluator_cifar10", _fresh_photos),
 ):
-    entry(f"evaluator_{_name}", _what, _evaluator_net, partial(evaluator_figures, fresh=_fresh))
+    entry(_name, NETWORKS[_name], _evaluator_net, partial(evaluator_figures, fresh=_fresh))
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #72e105bf
 def load_model(
@@ -477,7 +484,7 @@ def digit_figures(
 
 entry(
     "digits",
-    "draws grey digits of a given class, or of any; predicts v",
+    NETWORKS["digits"],
     untrained,
     digit_figures,
     partial(train, "digits"),
@@ -500,7 +507,7 @@ RECIPES["digits_score"] = Recipe(
 )
 entry(
     "digits_score",
-    "draws grey digits of a given class, or of any, by Langevin; predicts the score",
+    NETWORKS["digits_score"],
     untrained,
     digit_figures,
     partial(train, "digits_score"),
@@ -532,7 +539,7 @@ def train_few(
 
 entry(
     "digits_few",
-    "draws grey digits of a given class, or of any, in one to four steps; predicts v",
+    NETWORKS["digits_few"],
     untrained,
     digit_figures,
     train_few,
@@ -560,7 +567,7 @@ RECIPES["mnistm"] = Recipe(
 )
 entry(
     "mnistm",
-    "draws digits over photographs, of a given class or of any; predicts v",
+    NETWORKS["mnistm"],
     untrained,
     digit_figures,
     partial(train, "mnistm"),
@@ -611,7 +618,7 @@ def face_figures(
 
 entry(
     "faces",
-    "draws faces with twelve attributes, each -1 or 1, or of any; predicts v",
+    NETWORKS["faces"],
     untrained,
     face_figures,
     partial(train, "faces"),
@@ -655,7 +662,7 @@ def shape_figures(
 
 entry(
     "shapes",
-    "draws scenes of given objects; predicts v",
+    NETWORKS["shapes"],
     untrained,
     shape_figures,
     partial(train, "shapes"),
@@ -664,40 +671,13 @@ entry(
 )
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #8a47d43d
-def figures_of(
-    card: dict,  # of an entry
-) -> dict:  # figure -> Score
-    "The figures of a card."
-    figures = card.get("figures")
-    if not figures:
-        figures = dict(accuracy=dict(value=card["accuracy"], what="accuracy", n=card["n"]))
-    return {name: Score(**about) for name, about in figures.items()}
-
-
-def _weights_file(name, folders):
-    "The first file of an entry's weights, or None."
-    for folder in folders:
-        path = Path(folder) / f"{name}.safetensors"
-        if path.is_file():
-            return path
-    return None
-
-
 def zoo(
     folder=None,  # where the files lie; by default the package, then `settings().models`
 ) -> pd.DataFrame:  # name, what, parameters, bytes, figures, seconds of training
     "The trained networks that are here."
-    rows = []
-    for e in ENTRIES.values():
-        path = _weights_file(e.name, [folder] if folder else weights_dirs())
-        if path is None:
-            continue
-        model, card = load_model(e.name, path.parent, "cpu")
-        parameters = sum(p.numel() for p in model.parameters())
-        figures = "; ".join(str(figure) for figure in figures_of(card).values())
-        size = path.stat().st_size
-        rows.append([e.name, e.what, parameters, size, figures, card["seconds"]])
-    return pd.DataFrame(rows, columns=["name", "what", "parameters", "bytes", "figures", "seconds"])
+    networks = {name: e.what for name, e in ENTRIES.items()}
+    columns = ["name", "what", "parameters", "bytes", "figures", "seconds"]
+    return pd.DataFrame(list_networks(networks, folder), columns=columns)
 
 # %% ../nbs/6_workshop/8_zoo.ipynb #71875ca0
 def _band(was, now, allow=1.0):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from genda.cli import (
     COMMANDS,
+    SAMPLER_NAMES,
     conditions,
     course_folder,
     find_lesson,
@@ -78,6 +79,53 @@ def test_help_needs_no_pytorch(tmp_path):
     assert "genda sample --model digits" in done.stdout
     assert "fastcore.script" in loaded
     assert not loaded & {"torch", "fastai", "matplotlib", "pandas", "genda.settings"}
+
+
+LARGE = ("torch", "fastai", "scipy", "pandas", "matplotlib", "sklearn", "torchvision", "genda.zoo")
+WITHOUT_PYTORCH = [  # words, the exit code, what is said
+    ("data", 0, "mnist5k"),
+    ("data --fetch nosuch", 1, "unknown data set 'nosuch'"),
+    ("zoo", 0, "976,572 parameters"),
+    ("zoo --name digits", 0, '"sha256"'),
+    ("zoo --name nosuch", 1, "unknown network 'nosuch'"),
+    ("sample --model nosuch", 1, "unknown network 'nosuch'"),
+    ("sample --model ./nosuch", 1, "no folder ./nosuch"),
+    ("sample --model evaluator_mnist", 1, "draws nothing"),
+    ("sample --label x", 1, "unknown class 'x'"),
+    ("sample --model shapes --label pink", 1, "unknown attribute 'pink'"),
+    ("sample --sampler nosuch", 1, "unknown sampler 'nosuch'"),
+    ("sample --steps 0", 1, "1 to T"),
+    ("sample --n 0", 1, "at least 1"),
+    ("sample --zoom 100000", 1, "100,000,000 pixels in all"),
+    ("sample --inpaint no.png --mask no.png", 1, "no.png: No such file"),
+    ("train --data nosuch", 1, "unknown data set 'nosuch'"),
+    ("train --data ./nosuch", 1, "no folder ./nosuch"),
+    ("train --data mnist5k --size 0", 1, "size=0"),
+    ("train --budget nosuch", 1, "unknown budget 'nosuch'"),
+    ("train --from faces", 1, "takes classes"),
+    ("train --rank 4", 1, "say --from digits"),
+    ("train --resume nosuch", 1, "holds no training"),
+    ("course --budget nosuch", 1, "unknown budget 'nosuch'"),
+]
+
+
+@pytest.mark.parametrize("words, code, says", WITHOUT_PYTORCH)
+def test_lists_and_errors_do_not_wait_for_pytorch(tmp_path, words, code, says):
+    script = (
+        "import sys; from genda.__main__ import main; code = main(); "
+        f"print([name for name in {LARGE} if name in sys.modules], code)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words.split()],
+        cwd=tmp_path,
+        env=ENV,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == f"[] {code}", done.stderr
+    assert says in done.stdout + done.stderr
+    assert time.perf_counter() - start < 30, "a second where nothing else runs"
 
 
 LABELS = dict(
@@ -301,7 +349,7 @@ def test_a_lesson_is_found_by_its_full_name_or_its_last_part():
 
 def test_help_lists_every_sampler():
     said = docments(sample)["sampler"].split("by default")[0]
-    assert re.split(r", | or ", said.strip(" ;\n")) == list(SAMPLERS)
+    assert re.split(r", | or ", said.strip(" ;\n")) == list(SAMPLERS) == list(SAMPLER_NAMES)
 
 
 def test_teachers_tables_follow_from_lessons_and_results():

@@ -15,7 +15,7 @@ import pickle
 import pickletools
 import re
 import tarfile
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -23,7 +23,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from .downloads import DataError, cached, candidate_paths, folder_files, open_image
-from .splits import take_split
+from .parts import take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/3_archives.ipynb #6038917b
@@ -328,6 +328,7 @@ def read_arrays(
     return images, labels
 
 # %% ../../nbs/5_data/3_archives.ipynb #ab01491e
+@lru_cache(maxsize=1000)
 def _letters(text):
     return re.sub("[^a-z]", "", text.lower())
 
@@ -340,11 +341,16 @@ def is_image(
     return visible and name.lower().endswith((".jpg", ".jpeg", ".png"))
 
 
-def _in_group(group, name):
-    "Whether `name` is .../<group>/<class>/<image>; case, spaces and signs do not count."
+def _group_of(name):
+    "The letters of <group> where `name` is .../<group>/<class>/<image>, else None."
     if not is_image(name) or name.count("/") < 2:
-        return False
-    return _letters(name.split("/")[-3]) == _letters(group)
+        return None
+    return _letters(name.split("/")[-3])
+
+
+def _in_group(group, name):
+    "Whether an image lies in a group; case, spaces and signs do not count."
+    return _group_of(name) == _letters(group)
 
 
 def count_classes(
@@ -353,9 +359,10 @@ def count_classes(
 ) -> int:  # DataError where the archive is damaged
     "How many images of class folders lie in these groups; only names are read."
     found = []
+    wanted = {_letters(group) for group in groups}
 
     def note(name):
-        if any(_in_group(group, name) for group in groups):
+        if _group_of(name) in wanted:
             found.append(name)
         return False  # no content is wanted
 

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
 from ..checks import check_whole
 from .archives import find_first
 from .downloads import DataError, cached, candidate_paths, open_picture
+from .parts import check_seed, take_split
 from genda.data.raycast import (
     COLOURS,
     EYE,
@@ -35,7 +35,6 @@ from genda.data.raycast import (
     render,
 )
 from .registry import register
-from .splits import check_seed, take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/8_clevr.ipynb #c213fd2e
@@ -239,6 +238,8 @@ def render_lists(
     workers: int = 2,  # threads; they change nothing but the time
 ) -> np.ndarray:  # uint8 [n, size, size, 3]
     "A picture for each list of names."
+    from fastprogress.fastprogress import progress_bar
+
     if kin is None:
         kin = range(len(lists))
     if len(kin) != len(lists):
@@ -367,6 +368,8 @@ def read_iclevr(
     crop: bool = False,  # the middle square, instead of squeezing width and height
 ) -> tuple:  # images uint8 [n, size, size, 3], labels [n, 24]; DataError names what is wrong
     "One split of i-CLEVR from its published files."
+    from fastprogress.fastprogress import progress_bar
+
     folder = Path(folder)
     files, lists = read_lists(folder / "train.json")
     if files is None:

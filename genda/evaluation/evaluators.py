@@ -24,11 +24,10 @@ from fastcore.foundation import L
 from torch import Tensor, nn
 
 from ..checks import check_alike, check_images, check_labels, check_number, check_whole, lookup
-from .metrics import Score
 from ..models.layers import conv_block
 from ..settings import settings
 from ..training.callbacks import StopDiverged
-from ..training.checkpoints import load_weights, save_weights, weights_dirs
+from ..training.checkpoints import Score, load_weights, save_weights, weights_dirs
 
 # %% ../../nbs/6_workshop/7_evaluators.ipynb #2a286f12
 def evaluator_net(

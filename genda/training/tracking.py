@@ -163,6 +163,7 @@ def _reached(
         found[module, name] = top.defined[name]
         used = _names(top.defined[name]) | set(top.registered)
         todo += [(module, n) for n in used if n in top.defined or n in top.imported]
+        todo += _imports(top.defined[name])  # those that wait inside a function
     return [found[key] for key in sorted(found)]
 
 

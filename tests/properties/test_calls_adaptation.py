@@ -10,7 +10,7 @@ from torch import nn
 
 from genda import gan
 from genda.adaptation import criteria, dann, domain_gap, recipe
-from genda.data import registry, splits
+from genda.data import parts, registry, splits
 from genda.models.layers import evaluating
 
 MODULES = ["gan", *(f"adaptation.{name}" for name in ("dann", "domain_gap", "recipe", "criteria"))]
@@ -400,7 +400,7 @@ case(
 @pytest.fixture(autouse=True, scope="module")
 def small_sets():
     def read(split):
-        x, y = splits.take_split(PIXELS.repeat(5, 1, 1, 1), torch.arange(60) % 3, split)
+        x, y = parts.take_split(PIXELS.repeat(5, 1, 1, 1), torch.arange(60) % 3, split)
         return x.numpy(), y.numpy()
 
     for name in ("small_c", "small_d"):

@@ -15,6 +15,7 @@ from genda.data import (
     domains,
     downloads,
     faces,
+    parts,
     photos,
     raycast,
     registry,
@@ -22,7 +23,7 @@ from genda.data import (
 )
 
 MODULES = [
-    *(f"data.{name}" for name in ("splits", "registry", "domains", "digits", "faces")),
+    *(f"data.{name}" for name in ("parts", "splits", "registry", "domains", "digits", "faces")),
     *(f"data.{name}" for name in ("raycast", "clevr", "photos", "archives", "downloads")),
 ]
 FILES = (
@@ -41,6 +42,7 @@ EXEMPT = {
     "data.splits.PairData.visible": FASTAI,
     "data.splits.PairDL.create_batches": FASTAI,
     "data.registry.catalog": "takes no arguments",
+    "data.registry.list_sets": "takes no arguments",
     "data.domains.pairs": "takes no arguments",
     "data.digits.digit_set": "takes no arguments",
     "data.digits.photo_files": "takes no arguments",
@@ -73,7 +75,7 @@ Y = torch.arange(60) % 3
 
 
 def read(split, turned=False):
-    x, y = splits.take_split(X, Y, split)
+    x, y = parts.take_split(X, Y, split)
     return (x.flip(3) if turned else x).numpy(), y.numpy()
 
 
@@ -128,8 +130,8 @@ def stratified_holds(result, y, n, seed):
 
 
 case(
-    "data.splits.stratified",
-    splits.stratified,
+    "data.parts.stratified",
+    parts.stratified,
     holds=stratified_holds,
     y=made(lambda: [1, 2, 1], lambda: Y, lambda: Y.numpy() > 1, lambda: Y.float(), lambda: [])
     | made(lambda: torch.zeros(4, 2), lambda: ["a", "b"], lambda: 3, lambda: [0.0, np.nan]),
@@ -143,8 +145,8 @@ def take_split_holds(result, x, y, split, published):
 
 
 case(
-    "data.splits.take_split",
-    splits.take_split,
+    "data.parts.take_split",
+    parts.take_split,
     holds=take_split_holds,
     x=mostly(X, st.sampled_from([X[:50], X[:0]])),
     y=mostly(Y, st.sampled_from([Y[:50], Y.float(), torch.zeros(60, 2)])),
@@ -154,7 +156,7 @@ case(
 
 
 case("data.splits.check_bytes", splits.check_bytes, x=pixels() | floats(3))
-case("data.splits.check_seed", splits.check_seed, seed=seeds() | st.lists(seeds(), max_size=2))
+case("data.parts.check_seed", parts.check_seed, seed=seeds() | st.lists(seeds(), max_size=2))
 
 
 def resize_holds(result, x, size):

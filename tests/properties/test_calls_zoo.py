@@ -18,7 +18,6 @@ EXEMPT = {
     "zoo.digit_figures": FIGURES,
     "zoo.face_figures": FIGURES,
     "zoo.shape_figures": FIGURES,
-    "zoo.figures_of": "takes a card",
     "zoo.untrained": "takes a card; its network goes through check_net",
     "zoo.SignedAttributes": "takes no arguments",
     **dict.fromkeys(
