@@ -1165,8 +1165,8 @@ def zoo(
     for about in list_networks():
         draws = " [genda sample]" if about["draws"] else ""
         size = f"{about['parameters']:,} parameters, {about['bytes'] / 1e6:.1f} MB"
-        print(f"{about['name']:14}{about['what']} ({size}){draws}")
-        print(f"{'':14}{about['figures']}")
+        print(f"{about['name']:19}{about['what']} ({size}){draws}")
+        print(f"{'':19}{about['figures']}")
 
 # %% ../nbs/6_workshop/10_command.ipynb #7614f2d1
 COMMANDS = {  # name -> the function, examples
