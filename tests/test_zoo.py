@@ -192,8 +192,8 @@ def test_figures_hold(name):
         pytest.skip("its figures are of all MNIST over the BSDS500 photographs")
     if name == "evaluator_cifar10" and not ready("cifar10"):
         pytest.skip("its figure is of photographs that are not here")
-    n = 200 if name.startswith("evaluator") else 80
-    found = recheck(name, 32 if name == "digits_score" else n)  # Langevin is slow
+    n = 200 if name.startswith("evaluator") else 40
+    found = recheck(name, 20 if name == "digits_score" else n)  # Langevin is slow
     assert len(found) and found.holds.all(), found.to_string()
 
 
