@@ -78,7 +78,7 @@ def test_a_tuned_network_can_be_tuned_again_with_all_weights(images, tuned, tmp_
 def test_what_does_not_fit_says_what_would_do(images, tmp_path):
     for words, says in (
         (dict(from_="digist"), r"unknown network 'digist': one of .*digits"),
-        (dict(from_="evaluator_mnist"), "draws nothing"),
+        (dict(from_="evaluator_mnist"), "takes classes and predicts v is wanted"),
         (dict(from_="faces"), "takes classes and predicts v is wanted: digits, digits_few, mnistm"),
         (dict(from_="digits_score"), "predicts v"),
         (dict(from_="digits", size=32), "digits draws 28 px, so leave --size out"),
