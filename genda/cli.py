@@ -630,6 +630,11 @@ def _tuning_plan(data, budget, size, bs, start, rank):
     )
 
 # %% ../nbs/6_workshop/10_command.ipynb #2e3ec3d8
+def _several():
+    "Whether a launcher started more than one process."
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
 def _check_plan(plan):
     "ValueError, KeyError or TypeError where a plan is none that `train` wrote."
     from genda.checks import check_number, check_whole, lookup
@@ -1370,11 +1375,6 @@ def _ends_in_order():
         for number in numbers:
             if signal.getsignal(number) == _end:
                 signal.signal(number, old[number])
-
-
-def _several():
-    "Whether a launcher started more than one process."
-    return int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
 def _together(f):
