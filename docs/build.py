@@ -46,8 +46,8 @@ RESULTS = """# Results: what the reports said, and what we found
 {counts} The outcome of a claim is computed from an effect and its 95% interval: a
 [lesson](lessons/6_workshop/13_claims.ipynb) says how. *Confirmed* means that the whole interval
 lies where the claim puts the effect, *refuted* that none of it does, *undecided* neither, or fewer
-than three trainings. Beside each effect stands where it would have to lie: "true if below 0" means that
-the claim is confirmed where the whole interval lies below 0. A Fréchet
+than three trainings. Beside each effect stands where it would have to lie: "true if below 0" means
+that the claim is confirmed where the whole interval lies below 0. A Fréchet
 distance (FD) here is taken in the features of our own evaluators, so that only the order of models
 can be set beside the reports' FID. All figures that the notebooks recorded stand on
 [another page](figures.md).
