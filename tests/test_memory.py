@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from genda.diffusion.ddpm import ByteCount, denoiser, generate
+from genda.diffusion.ddpm import denoiser, generate
 from genda.diffusion.process import GaussianDiffusion
 from genda.models.unet import UNet
+from genda.training.callbacks import ByteCount
 
 PAGES = """
 import resource

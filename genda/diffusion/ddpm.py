@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'Frame', 'BLOCK', 'DiffusionLoss', 'min_snr', 'logit_normal_steps', 'DiffusionCB', 'diffusion_learner',
-           'Denoise', 'denoiser', 'last', 'ddpm', 'ByteCount', 'memory_free', 'generate']
+           'Denoise', 'denoiser', 'last', 'ddpm', 'generate']
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #c688690a
 import itertools
@@ -12,7 +12,6 @@ from collections import namedtuple
 from contextlib import nullcontext
 from functools import partial
 
-import psutil
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
@@ -21,14 +20,12 @@ from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 from fastprogress.fastprogress import progress_bar
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ..checks import check_alike, check_finite, check_number, check_whole, lookup
 from ..data.registry import dls
 from .process import GaussianDiffusion, RowsOf, noise_like
 from ..models.layers import evaluating
-from ..training.callbacks import EMA, Precision, StopDiverged, keep_memory
+from ..training.callbacks import EMA, Precision, StopDiverged, keep_memory, that_fit
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #3d4686cb
 LOSSES = dict(mse=F.mse_loss, l1=F.l1_loss, huber=F.smooth_l1_loss)
@@ -248,29 +245,6 @@ def ddpm(
     yield Frame(0, xt, xt)
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #665e7827
-class ByteCount(TorchDispatchMode):
-    "Count the bytes of all tensors made under it, in `n`."
-
-    def __init__(self):
-        super().__init__()
-        self.n = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        tensors = [o for o in tree_leaves(out) if isinstance(o, Tensor)]
-        self.n += sum(o.numel() * o.element_size() for o in tensors)
-        return out
-
-
-def memory_free(
-    device,  # a torch device
-) -> int:  # bytes
-    "Memory that is free on a device."
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
-
-# %% ../../nbs/2_diffusion/3_ddpm.ipynb #4cd87ead
 BLOCK = 250  # images whose noise is drawn at once, in however many batches they are made
 
 
@@ -283,7 +257,7 @@ def _batches(n, bs):
             found.append((first, slice(start, min(start + bs, block)), block))
     return found
 
-
+# %% ../../nbs/2_diffusion/3_ddpm.ipynb #4cd87ead
 def generate(
     denoise,  # (xt, t) -> x0 with the method with_y
     process,  # the process to reverse
@@ -312,10 +286,8 @@ def generate(
         "`denoise` for some of the conditions."
         return denoise if y is None else denoise.with_y(y[start:end].to(device))
 
-    with torch.no_grad(), ByteCount() as per_image:
-        part(0, 1)(torch.zeros(1, *shape, device=device), 1)
-    memory = memory_free(device) if memory is None else check_whole(memory, "memory", 1)
-    bs = max(1, min(bs, memory // (2 * per_image.n + 1)))
+    one = torch.zeros(1, *shape, device=device)
+    bs = min(bs, that_fit(lambda: part(0, 1)(one, 1), device, memory))
     out = []
     for first, rows, block in progress_bar(_batches(n, bs), display=progress):
         if rows.start == 0:

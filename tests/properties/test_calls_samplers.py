@@ -20,8 +20,6 @@ EXEMPT = {
     "diffusion.ddpm.Denoise": "made by `denoiser`",
     "diffusion.ddpm.Denoise.with_y": "keeps a condition, which a call refuses",
     "diffusion.ddpm.Denoise.null": "takes nothing",
-    "diffusion.ddpm.ByteCount": "takes nothing",
-    "diffusion.ddpm.memory_free": "takes a device",
     "diffusion.score.ScoreNet": "takes a network and a process",
     "diffusion.score.ScoreNet.forward": "called by `denoiser` with steps of the process",
     "diffusion.score.score_learner": "hands its arguments to `diffusion_learner`",

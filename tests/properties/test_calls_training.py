@@ -19,6 +19,8 @@ SEVERAL = "gives back what it gets in one process; several are in tests/test_pro
 FILES = "reads or writes files: tests/test_weights.py, test_resume_faults.py, test_results.py"
 EXEMPT = {
     "training.callbacks.fast_dtype": "takes a device",
+    "training.callbacks.ByteCount": "takes nothing",
+    "training.callbacks.memory_free": "takes a device",
     "training.callbacks.TrainingDiverged": "an error",
     "training.callbacks.finding_lr": LEARNER,
     "training.callbacks.diverged": LEARNER,
@@ -68,6 +70,11 @@ def at_some_places(scheduler):
 RATE = mostly(0.01, number(0, 1) | st.sampled_from([np.array([0.1, 0.2]), np.array([0.1, np.nan])]))
 WARM = number(0, 0.99) | st.just(1)
 case("training.callbacks.keep_memory", kept_memory, size=whole(0, 2**29) | above(2**30))
+case(
+    "training.callbacks.that_fit",
+    lambda memory: callbacks.that_fit(lambda: torch.zeros(10), torch.device("cpu"), memory),
+    memory=st.none() | whole(1, 2**60),
+)
 case(
     "training.callbacks.Precision",
     callbacks.Precision,
