@@ -137,7 +137,8 @@ def landing(made, live):
     yield "## What we found\n"
     yield (
         "The course repeats the experiments of five student reports, claim by claim. "
-        f"{counted_claims()} Four findings, as they stand in the [results](results.md):\n"
+        f"{counted_claims()} Four findings, as they stand in the [results](results.md), "
+        "whose numbers name report and experiment:\n"
     )
     yield "\n".join(findings("lessons/")) + "\n"
     yield "## The parts\n\n```{raw} html"
