@@ -218,7 +218,7 @@ def _watched(trajectory, steps):
     _moving()
 
 
-def _check_options(label, n, guidance, seed, ncols, zoom):
+def _check_options(label, n, guidance, seed, ncols, zoom, eta):
     "ValueError for numbers that make no sense."
     if guidance and label is None:
         raise ValueError(f"--guidance {guidance}: a number, and a --label to guide to, are wanted")
@@ -228,6 +228,8 @@ def _check_options(label, n, guidance, seed, ncols, zoom):
         raise ValueError("--n, --ncols and --zoom are at least 1, --seed is 0 to 2**63 - 1")
     if (n or 1) > MOST_IMAGES:
         raise ValueError(f"--n {n}: one picture takes at most {MOST_IMAGES:,} images")
+    if eta is not None and not 0 <= eta <= 1:
+        raise ValueError(f"--eta {eta:g}: 0 (DDIM) to 1 (DDPM) is wanted")
 
 
 def _check_picture(out, count, shape, frames, ncols, zoom):
@@ -386,7 +388,7 @@ def sample(
     card = _card_of(model)
     lookup("kind of picture", out.suffix, SIDES)
     file = _file_of(out)
-    _check_options(label, n, guidance, seed, ncols, zoom)
+    _check_options(label, n, guidance, seed, ncols, zoom, eta)
     if eta is not None:
         sampler = sampler or "ddim"
     if card is not None:
@@ -722,7 +724,7 @@ def _check_new(folder, data, start, rank):
         raise CliError(f"--rank {rank} is for a network to start with: say --from digits, too")
 
 
-def _check_asked(folder, resume, data, budget, size, start, rank):
+def _check_asked(folder, resume, data, budget, size, bs, start, rank):
     "CliError, ValueError or OSError for what cannot be trained, before PyTorch is read in."
     from genda.checks import check_whole
     from genda.data.registry import find_set
@@ -735,6 +737,8 @@ def _check_asked(folder, resume, data, budget, size, start, rank):
     _check_new(folder, data, start, rank)
     if size is not None:
         check_whole(size, "size", 1, 4096)
+    if bs is not None:
+        check_whole(bs, "--bs", 1, 10**6, "1 to the images to train with is wanted")
     find_set(data)
     card = _card_of(start) if start is not None else None
     if card is not None:
@@ -833,7 +837,7 @@ def train(
     "Train a network that draws, as the lesson on DDPM does; Ctrl-C stops it so that it can go on."
     folder = resume or out
     if not _several():
-        _check_asked(folder, resume, data, budget, size, from_, rank)
+        _check_asked(folder, resume, data, budget, size, bs, from_, rank)
     from genda.training import processes
 
     asked = (data, budget, size, bs, from_, rank)

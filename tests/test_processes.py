@@ -188,9 +188,9 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(tmp_
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("bs", [0, 100_000])
-def test_a_batch_of_so_many_images_is_refused(tmp_path, bs):
-    with pytest.raises(ValueError, match=f"--bs={bs}: 1 to 4,000 is wanted"):
+@pytest.mark.parametrize(("bs", "wanted"), [(0, "the images to train with"), (100_000, "4,000")])
+def test_a_batch_of_so_many_images_is_refused(tmp_path, bs, wanted):
+    with pytest.raises(ValueError, match=f"--bs={bs}: 1 to {wanted}"):
         cli.train("mnist5k", out=tmp_path / "run", bs=bs)
 
 
