@@ -4,7 +4,7 @@
   if (button) button.onclick = () => {
     const live = document.createElement('div'), script = document.createElement('script');
     live.className = 'live';
-    script.src = button.dataset.script; script.dataset.page = 'digits';
+    script.src = button.dataset.script; script.dataset.page = script.dataset.network = 'digits';
     button.closest('.strip').replaceChildren(live, script);
   };
 }

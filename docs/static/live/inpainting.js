@@ -1,5 +1,5 @@
 // The reader draws a part of a digit, and the network finishes it in several ways.
-import {LOADING, among, choice, draw, html, number, size, starts} from './page.js';
+import {LOADING, among, choice, draw, html, number, size, startedWorker, starts} from './page.js';
 import {button, sheet} from './sheet.js';
 
 const SIDE = 28, ANSWERS = 4, ANY = 10;
@@ -57,7 +57,7 @@ const digit = choice('digit', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 'any'], ANY), seed 
 const steps = among('steps', [5, 10, 20, 50], 10), resample = among('resample', [1, 2, 3, 4, 6, 10], 3);
 const canvas = html('canvas', {className: 'pixels'});
 canvas.setAttribute('role', 'img');
-const worker = new Worker(new URL('worker.js', import.meta.url), {type: 'module'});
+const worker = startedWorker();
 let newest = 0, shown = 0, waiting = false, began, answers;
 function send() {
   waiting = false; root.dataset.state = 'busy'; began = performance.now();

@@ -46,6 +46,12 @@ export const size = about => about.shape.reduce((a, b) => a*b);
 export const LOADING =
   'Loading the network and ONNX Runtime, about 6 MB, kept by the browser ...';
 
+export function startedWorker() {  // the one that start.js has begun to fill, once
+  const {prepared} = globalThis;
+  globalThis.prepared = undefined;
+  return prepared ?? new Worker(new URL('worker.js', import.meta.url), {type: 'module'});
+}
+
 // Noise to start from, an image after the other.
 export function starts(seeds, size) {
   const out = new Float32Array(seeds.length*size);
@@ -116,7 +122,7 @@ export async function live(
   const film = html('div', {className: 'films'}, films.xt.element, films.x0.element);
   root.replaceChildren(...picture ? [picture.element, status, form, film] : [film, status, form]);
 
-  const worker = new Worker(new URL('worker.js', import.meta.url), {type: 'module'});
+  const worker = startedWorker();
   const requests = new Map();  // id -> what was asked for, as long as it may be answered
   let newest = 0, shown = 0, frames = [], first = true;
   const ask = () => {

@@ -3,7 +3,9 @@ import * as ort from '../vendor/ort.wasm.bundle.min.mjs';
 import {ddim, guided, inpaint, noise, remembering, vp} from './sampler.js';
 
 // Several threads need headers that a server has to send; `make docs-serve` does.
-ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+// One core is left to the browser itself: on two, a second thread makes a picture slower.
+const cores = Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));
+ort.env.wasm.numThreads = self.crossOriginIsolated ? cores : 1;
 
 // ONNX Runtime lies there as gzip. A server that says so has it unpacked on the way already.
 async function unpacked(address) {
@@ -25,7 +27,8 @@ function network(name) {
     const known = fetch(at(`${name}.json`)).then(answer => answer.json());
     const [about, binary] = await Promise.all([known, runtime]);
     ort.env.wasm.wasmBinary = binary;
-    const options = {executionProviders: ['wasm']};
+    // What the optimiser brings to these networks is less than the time it takes.
+    const options = {executionProviders: ['wasm'], graphOptimizationLevel: 'disabled'};
     const session = await ort.InferenceSession.create(at(about.file), options);
     const condition = y => about.classes
       ? new ort.Tensor('int64', BigInt64Array.from(y, BigInt), [y.length])
@@ -65,6 +68,7 @@ async function sample({id, name, y, xT, seeds, steps, eta, w, filling}) {
 }
 
 onmessage = ({data}) => {
+  if (data.load) return network(data.load).catch(() => {});  // a request will say what is wrong
   newest = data.id;
   queue = queue.then(() => data.id === newest && sample(data))
     .catch(error => postMessage({id: data.id, error: String(error)}));
