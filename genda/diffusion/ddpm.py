@@ -25,7 +25,7 @@ from ..checks import check_alike, check_finite, check_number, check_whole, looku
 from ..data.registry import dls
 from .process import GaussianDiffusion, RowsOf, noise_like
 from ..models.layers import evaluating
-from ..training.callbacks import EMA, Precision, StopDiverged, keep_memory, that_fit
+from ..training.callbacks import EMA, Precision, StopDiverged, keep_memory, largest_batch
 
 # %% ../../nbs/2_diffusion/3_ddpm.ipynb #3d4686cb
 LOSSES = dict(mse=F.mse_loss, l1=F.l1_loss, huber=F.smooth_l1_loss)
@@ -287,7 +287,7 @@ def generate(
         return denoise if y is None else denoise.with_y(y[start:end].to(device))
 
     one = torch.zeros(1, *shape, device=device)
-    bs = min(bs, that_fit(lambda: part(0, 1)(one, 1), device, memory))
+    bs = min(bs, largest_batch(lambda: part(0, 1)(one, 1), device, memory))
     out = []
     for first, rows, block in progress_bar(_batches(n, bs), display=progress):
         if rows.start == 0:

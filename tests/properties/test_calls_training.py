@@ -71,8 +71,8 @@ RATE = mostly(0.01, number(0, 1) | st.sampled_from([np.array([0.1, 0.2]), np.arr
 WARM = number(0, 0.99) | st.just(1)
 case("training.callbacks.keep_memory", kept_memory, size=whole(0, 2**29) | above(2**30))
 case(
-    "training.callbacks.that_fit",
-    lambda memory: callbacks.that_fit(lambda: torch.zeros(10), torch.device("cpu"), memory),
+    "training.callbacks.largest_batch",
+    lambda memory: callbacks.largest_batch(lambda: torch.zeros(10), torch.device("cpu"), memory),
     memory=st.none() | whole(1, 2**60),
 )
 case(
