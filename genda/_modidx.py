@@ -1422,6 +1422,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'genda.training.claims.claim': ('6_workshop/claims.html#claim', 'genda/training/claims.py'),
                                        'genda.training.claims.difference': ( '6_workshop/claims.html#difference',
                                                                              'genda/training/claims.py'),
+                                       'genda.training.claims.exact': ('6_workshop/claims.html#exact', 'genda/training/claims.py'),
                                        'genda.training.claims.share': ('6_workshop/claims.html#share', 'genda/training/claims.py'),
                                        'genda.training.claims.share_difference': ( '6_workshop/claims.html#share_difference',
                                                                                    'genda/training/claims.py')},

@@ -250,14 +250,15 @@ def record(
 # %% ../../nbs/6_workshop/6_tracking.ipynb #9d9430dc
 def seeds_of(
     notebook: str,  # its path below nbs/ without ending
+    names=None,  # of figures; by default the main ones
 ) -> dict:  # figure -> {seed: value}; empty before the first run
-    "The main figures of a lesson with each seed that was run."
+    "Figures of a lesson with each seed that was run."
     kept = settings().kept
     found = {}
     for path in (kept / f"{notebook}.json", *sorted((kept / "seeds" / notebook).glob("*.json"))):
         result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         figures = result.get("figures", {})
-        for name in figures.get("figures_shown", ()):
+        for name in (names or figures.get("figures_shown", ())) if figures else ():
             figure = figures[name]
             value = figure["value"] if isinstance(figure, dict) else figure
             if not name.endswith(("minutes", "faster")):
