@@ -100,6 +100,8 @@ def test_figures_of_another_seed_stand_beside_those_that_are_shown(
     mine = tmp_path / "mine/1_start/1_toy.json"
     mine.rename(tmp_path / "results/seeds/1_start/1_toy/2.json")
     assert tracking.seeds_of(NOTEBOOK) == dict(loss={42: 1.0, 2: 4.0})
+    minutes = tracking.seeds_of(NOTEBOOK, ("train_minutes",))
+    assert minutes == dict(train_minutes={42: 3}), "the second seed did not store it"
     tracking.show_seeds(NOTEBOOK)
     assert "loss: mean 2.5, 1 to 4, seeds 2, 42" in capsys.readouterr().out
     tracking.show_seeds("1_start/never_run")

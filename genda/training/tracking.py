@@ -258,10 +258,11 @@ def seeds_of(
     for path in (kept / f"{notebook}.json", *sorted((kept / "seeds" / notebook).glob("*.json"))):
         result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         figures = result.get("figures", {})
-        for name in (names or figures.get("figures_shown", ())) if figures else ():
+        wanted = names or figures.get("figures_shown", ())
+        for name in filter(figures.__contains__, wanted):
             figure = figures[name]
             value = figure["value"] if isinstance(figure, dict) else figure
-            if not name.endswith(("minutes", "faster")):
+            if names or not name.endswith(("minutes", "faster")):
                 found.setdefault(name, {})[result["seed"]] = value
     return found
 

@@ -5,7 +5,7 @@ import pytest
 from cases import CASES, case, run, whole
 from hypothesis import strategies as st
 
-from genda.training.claims import bootstrap, difference, share
+from genda.training.claims import bootstrap, difference, exact, share
 
 MODULES = ["training.claims"]
 EXEMPT = {
@@ -28,6 +28,13 @@ def kept_order(effect, **_):
 
 
 case("training.claims.difference", difference, holds=around, says=("seeds",), a=FIGURES, b=FIGURES)
+case(
+    "training.claims.exact",
+    exact,
+    holds=around,
+    value=st.floats(-1e6, 1e6),
+    n=whole(1, 50),
+)
 case("training.claims.share", share, holds=around, hits=whole(0, 50), n=whole(1, 50))
 case(
     "training.claims.bootstrap",
