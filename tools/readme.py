@@ -17,15 +17,18 @@ FINDINGS = (
         "Why do ten steps not learn?",
         "A report trained with 10, 100 and 1,000 noise levels, whose variances ran over the same "
         "range each time, and says that 10 and 100 do not learn. So few levels leave most of the "
-        "image in place, and sampling starts from pure noise all the same; variances rescaled to "
-        "the number of levels mend that. FD is the Fréchet distance to real images: lower is "
-        "better.",
+        "image in place, and sampling starts from pure noise all the same. What mends it is to "
+        "pass along the same way from image to noise in fewer, longer steps. FD is the Fréchet "
+        "distance to real images, here faces that were drawn by a program: lower is better. (The "
+        "third figure is a share of the FD of a thousand levels, the other two are differences "
+        "of FD.)",
         ("R1.6", "R1.6, cause", "R1.6, whole curve"),
     ),
     (
         "Can a loss without a gradient teach?",
         "A report weighted the auxiliary loss of its GAN, which is to make the generator draw what "
-        "its label asks for, in several ways.",
+        "its label asks for, in several ways. We computed its gradient in each of the n "
+        "weights of a generator.",
         ("R3.4",),
     ),
     (
@@ -35,8 +38,9 @@ FINDINGS = (
     ),
     (
         "Does restoring in many steps beat one step?",
-        "A report restored averaged images with algorithm 2 of cold diffusion, which damages its "
-        "estimate again, a little less each time, and took it as given.",
+        "A report restored images whose rows had been averaged, with algorithm 2 of cold diffusion, "
+        "which takes from an estimate of the clean image only the change of one step, many times, "
+        "and took from its source that this beats taking the whole estimate at once.",
         ("R5.8, direct", "R5.8, direct, squared error"),
     ),
 )
