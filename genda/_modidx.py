@@ -1423,6 +1423,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'genda.training.claims.difference': ( '6_workshop/claims.html#difference',
                                                                              'genda/training/claims.py'),
                                        'genda.training.claims.exact': ('6_workshop/claims.html#exact', 'genda/training/claims.py'),
+                                       'genda.training.claims.mean_over_seeds': ( '6_workshop/claims.html#mean_over_seeds',
+                                                                                  'genda/training/claims.py'),
                                        'genda.training.claims.share': ('6_workshop/claims.html#share', 'genda/training/claims.py'),
                                        'genda.training.claims.share_difference': ( '6_workshop/claims.html#share_difference',
                                                                                    'genda/training/claims.py')},

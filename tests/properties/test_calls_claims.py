@@ -5,7 +5,7 @@ import pytest
 from cases import CASES, case, run, whole
 from hypothesis import strategies as st
 
-from genda.training.claims import bootstrap, difference, exact, share
+from genda.training.claims import bootstrap, difference, exact, mean_over_seeds, share
 
 MODULES = ["training.claims"]
 EXEMPT = {
@@ -28,6 +28,9 @@ def kept_order(effect, **_):
 
 
 case("training.claims.difference", difference, holds=around, says=("seeds",), a=FIGURES, b=FIGURES)
+case(
+    "training.claims.mean_over_seeds", mean_over_seeds, holds=around, says=("seeds",), found=FIGURES
+)
 case(
     "training.claims.exact",
     exact,
