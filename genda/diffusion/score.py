@@ -68,7 +68,7 @@ def langevin_step(
     score: Tensor,  # their score, of the same shape
     z: Tensor,  # standard normal noise of the same shape
     snr: float = 0.16,  # length of the score's part in units of the noise's, above 0
-    scale: float = 1.0,  # a factor of the step, 1 - beta_t
+    scale: float = 1.0,  # a factor of the step, (alpha_t / alpha_{t-1})^2
 ) -> Tensor:  # like xt
     "One Langevin step, its size by the signal-to-noise rule."
     check_alike(xt=xt, score=score, z=z)
