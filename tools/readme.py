@@ -33,16 +33,16 @@ FINDINGS = (
     ),
     (
         "What does guidance bring, and what does it cost?",
-        "A report found guided digits over photographs (MNIST-M) clear and less varied. Grey digits "
-        "gain less, since most can be read without: see guidance. Without is w = 0, the network's "
-        "own answer to its label.",
+        "A report found guided digits over photographs (MNIST-M) clear and less varied. Grey "
+        "digits gain less, since most can be read without: see guidance. Without is w = 0, the "
+        "network's own answer to its label.",
         ("R2.5", "R2.5, variety"),
     ),
     (
         "Does restoring in many steps beat one step?",
-        "A report restored images whose rows had been averaged, with algorithm 2 of cold diffusion, "
-        "which takes from an estimate of the clean image only the change of one step, many times, "
-        "and took from its source that this beats taking the whole estimate at once. (The end is "
+        "A report restored images whose rows had been averaged, with algorithm 2 of cold "
+        "diffusion, which takes from an estimate of the clean image only the change of one step, "
+        "many times, and took from its source that this beats taking the whole estimate at once. (The end is "
         "the fully averaged image.)",
         ("R5.8, direct", "R5.8, direct, squared error"),
     ),
