@@ -42,8 +42,8 @@ FINDINGS = (
         "Does restoring in many steps beat one step?",
         "A report restored images whose rows had been averaged, with algorithm 2 of cold "
         "diffusion, which takes from an estimate of the clean image only the change of one step, "
-        "many times, and took from its source that this beats taking the whole estimate at once. (The end is "
-        "the fully averaged image.)",
+        "many times, and took from its source that this beats taking the whole estimate at once. "
+        "(The end is the fully averaged image.)",
         ("R5.8, direct", "R5.8, direct, squared error"),
     ),
 )
