@@ -254,7 +254,7 @@ def special(speed):
         f"On {b['processor']} with {b['threads']} threads ({b['precision']}; "
         f"[more, and a plainer processor]({speed})):\n\n"
         f"- {len(took)} notebooks run from the first cell to the last without a GPU, the longest "
-        f"in {max(took):.0f} minutes.\n"
+        f"in {max(took):.0f} minutes, by the processor that ran it last.\n"
         f"- A training step is {b['over_diffusers_default']:.1f} times as fast as with diffusers' "
         f"UNet2DModel, and 64 digits are drawn {b['sampling_over_diffusers']:.0f} times as fast as "
         "with its 50 steps of DDIM.\n"
