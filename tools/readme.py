@@ -33,9 +33,8 @@ FINDINGS = (
     ),
     (
         "What does guidance bring, and what does it cost?",
-        "A report found guided digits over photographs (MNIST-M) clear and less varied. Grey "
-        "digits gain less, since most can be read without: see guidance. Without is w = 0, the "
-        "network's own answer to its label.",
+        "A report found guided digits over photographs (MNIST-M) clear and less varied. "
+        "None is w = 0, the network's own answer to its label.",
         ("R2.5", "R2.5, variety"),
     ),
     (
@@ -251,10 +250,10 @@ def special(speed):
         return "Nothing was measured yet: `make bench` does it."
     took = [found["seconds"] / 60 for _, _, found in lessons() if found]
     return (
+        f"{len(took)} notebooks run from the first cell to the last without a GPU, the longest in "
+        f"{max(took):.0f} minutes when it was last measured. "
         f"On {b['processor']} with {b['threads']} threads ({b['precision']}; "
         f"[more, and a plainer processor]({speed})):\n\n"
-        f"- {len(took)} notebooks run from the first cell to the last without a GPU, the longest "
-        f"in {max(took):.0f} minutes, by the processor that ran it last.\n"
         f"- A training step is {b['over_diffusers_default']:.1f} times as fast as with diffusers' "
         f"UNet2DModel, and 64 digits are drawn {b['sampling_over_diffusers']:.0f} times as fast as "
         "with its 50 steps of DDIM.\n"
